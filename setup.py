@@ -1,0 +1,90 @@
+"""Distribution of Hyper Open X. Why each dependency is here: docs/reference/dependencies.rst."""
+
+from setuptools import find_namespace_packages, setup
+
+TEST = [
+    "pytest==9.2.0",
+    "pytest-xdist==3.8.0",
+    "pytest-timeout==2.4.0",
+    "hypothesis==6.170.15",
+]
+
+CHECK = [
+    "ruff==0.17.6",
+    "mypy==2.4.1",
+    "import-linter==2.16",
+    "sphinx==9.0.4",
+    "furo==2025.12.19",
+    "types-requests==2.33.0.20261030",
+    "types-PyYAML==6.0.12.20261113",
+    "types-jsonschema==4.26.0.20261006",
+    "types-setuptools==84.2.0.20261104",
+    "lxml-stubs==0.5.1",
+]
+
+setup(
+    name="hyperopenx",
+    version="0.1.0",
+    description="A cloud of bare-metal and edge computers that one small team owns end to end",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_namespace_packages(include=["slapos.*"]),
+    package_data={"": ["*.json", "*.ini", "*.mako", "py.typed"]},
+    install_requires=[
+        "zc.buildout==6.0.1",
+        "jinja2==3.1.6",
+        "lxml==6.1.3",
+        "cryptography==50.0.2",
+        "requests==2.34.2",
+        "jsonschema==4.26.0",
+        "starlette==1.10.0",
+        "uvicorn==0.54.0",
+        "uvloop==0.23.0",
+        "httptools==0.9.0",
+        "sqlalchemy==2.1.9",
+        "alembic==1.20.1",
+        "psycopg[binary]==3.3.9",
+        "supervisor==4.3.0",
+        "click==8.5.1",
+        "rich==15.0.0",
+        "pyyaml==6.0.3",
+    ],
+    extras_require={"test": TEST, "check": CHECK},
+    entry_points={
+        "console_scripts": [
+            "slapos = slapos.cli.main:main",
+            "slapgrid = slapos.node.main:main",
+        ],
+        # The one table of recipes: <name> of `recipe = hyperopenx:<name>`.
+        "zc.buildout": [
+            "download = slapos.cookbook.download:Download",
+            "cmmi = slapos.cookbook.cmmi:Cmmi",
+            "template = slapos.cookbook.template:Template",
+            "template.jinja2 = slapos.cookbook.template:Jinja2Template",
+            "wrapper = slapos.cookbook.wrapper:Wrapper",
+            "slapconfiguration = slapos.cookbook.slapconfiguration:SlapConfiguration",
+            "slapconfiguration.serialised = slapos.cookbook.slapconfiguration:Serialised",
+            "slapconfiguration.jsonschema = slapos.cookbook.slapconfiguration:JsonSchema",
+            "publish = slapos.cookbook.publish:Publish",
+            "publish.serialised = slapos.cookbook.publish:Serialised",
+            "publish-early = slapos.cookbook.publish_early:PublishEarly",
+            "request = slapos.cookbook.request:Request",
+            "request.serialised = slapos.cookbook.request:Serialised",
+            "requestoptional = slapos.cookbook.request:Optional",
+            "requestoptional.serialised = slapos.cookbook.request:OptionalSerialised",
+            "promise = slapos.cookbook.promise:Promise",
+            "promise.plugin = slapos.cookbook.promise:Plugin",
+            "mkdirectory = slapos.cookbook.mkdirectory:MkDirectory",
+            "password = slapos.cookbook.password:Password",
+            "generate.password = slapos.cookbook.password:Password",
+            "port = slapos.cookbook.port:Port",
+            "free_port = slapos.cookbook.port:Port",
+            "certificate = slapos.cookbook.certificate:Certificate",
+            "logrotate = slapos.cookbook.logrotate:Logrotate",
+            "logrotate.d = slapos.cookbook.logrotate:Entry",
+            "cron = slapos.cookbook.cron:Cron",
+            "cron.d = slapos.cookbook.cron:Entry",
+            "switch-softwaretype = slapos.cookbook.switch_softwaretype:SwitchSoftwareType",
+        ],
+    },
+)
