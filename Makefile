@@ -1,0 +1,56 @@
+# Everything here calls ./bootstrap, which makes the environment.  Use another one with: make check ENV=/path/to/env
+ENV ?= $(shell ./bootstrap environment check)
+BIN = $(ENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status test check lint format types imports sizes docs unit clean
+
+help: ## Show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+up: ## Start a master and a node on this machine, and order a website
+	@./bootstrap up
+
+down: ## Stop all that `up` started
+	@./bootstrap down
+
+status: ## Show what runs
+	@./bootstrap status
+
+test: ## Run the whole test suite, including the real build
+	@./bootstrap test
+
+unit: ## Run the unit tests only (about a minute)
+	@$(BIN)/pytest -q tests/unit tests/architecture
+
+check: lint types imports sizes docs ## Run every check below; a commit passes them all
+	@echo "check: all passed"
+
+lint: ## Style and format (ruff)
+	@echo "lint"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "lint: run 'make format'" >&2; exit 1; }
+
+format: ## Format the sources (ruff); changes files
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only --quiet .
+
+types: ## Types (mypy, strict)
+	@echo "types"
+	@$(BIN)/mypy --no-error-summary
+
+imports: ## Who may import whom (import-linter, with the table of the architecture)
+	@echo "imports"
+	@found=$$(NO_COLOR=1 $(BIN)/lint-imports --no-logo 2>&1) || { printf '%s\n' "$$found"; exit 1; }
+
+sizes: ## Sizes, names, handlers, pages: what tests/architecture asserts
+	@echo "sizes"
+	@$(BIN)/pytest -q tests/architecture
+
+docs: ## Build the documentation into docs/_build/html; a warning is an error
+	@echo "docs"
+	@$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+
+clean: ## Remove caches and built documentation; leaves ./var alone
+	@rm -rf docs/_build .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find slapos tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
