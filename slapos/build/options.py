@@ -1,0 +1,132 @@
+"""Where an option comes from, and the typed view of a section that recipes read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from slapos.build.values import Value, as_text
+from slapos.model.errors import ProfileError
+
+TRUE: Final = frozenset({"true", "yes", "y", "1", "on"})
+FALSE: Final = frozenset({"false", "no", "n", "0", "off", ""})
+
+
+class Required:
+    """The type of :data:`REQUIRED`: no default, a missing option is an error."""
+
+
+REQUIRED: Final = Required()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The file (path or URL) and line, counted from 1, that gave an option its last value."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+def profile_error(
+    sentence: str,
+    *,
+    section: str = "",
+    option: str = "",
+    origin: Origin | None = None,
+    reference: str = "",
+    hint: str = "",
+) -> ProfileError:
+    """A :class:`ProfileError` whose sentence starts with ``file:line [section] option``, as far as they are known."""
+    place = " ".join(filter(None, (str(origin or ""), f"[{section}]" if section else "", option)))
+    context: dict[str, Any] = {"section": section, "option": option}
+    if origin is not None:
+        context |= {"file": origin.file, "line": origin.line}
+    return ProfileError(f"{place}: {sentence}" if place else sentence, reference=reference, context=context, hint=hint)
+
+
+class OptionsView(Mapping[str, Value]):
+    """The options of one section, evaluated when read; what :meth:`Recipe.describe` sees.
+
+    ``values`` is any mapping; reading a missing option raises :class:`ProfileError` with its place.
+    """
+
+    def __init__(
+        self,
+        *,
+        section: str,
+        values: Mapping[str, Value],
+        directory: str,
+        parts_directory: str = "",
+        origin: Callable[[str], Origin | None] = lambda option: None,
+    ) -> None:
+        self.section = section
+        self.values_mapping = values
+        self.directory = directory
+        self.parts_directory = parts_directory or f"{directory}/parts"
+        self.origin = origin
+
+    def __getitem__(self, option: str) -> Value:
+        if option not in self.values_mapping:
+            raise KeyError(option)
+        return self.values_mapping[option]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_mapping)
+
+    def __len__(self) -> int:
+        return len(self.values_mapping)
+
+    def __contains__(self, option: object) -> bool:
+        return option in self.values_mapping
+
+    def value(self, option: str, default: Any = REQUIRED) -> Any:
+        """The Python value of an option."""
+        if option in self.values_mapping:
+            return self.values_mapping[option]
+        if default is REQUIRED:
+            raise self.error(option, "is mandatory and missing.", reference="missing-option")
+        return default
+
+    def text(self, option: str, default: str | Required = REQUIRED) -> str:
+        """The option as text; values that are not texts as :func:`slapos.build.values.as_text` writes them."""
+        return as_text(self.value(option, default))
+
+    def boolean(self, option: str, default: bool | Required = REQUIRED) -> bool:
+        """``true yes y 1 on`` or ``false no n 0 off`` or empty, in any case; anything else is an error."""
+        value = self.value(option, default)
+        if isinstance(value, bool):
+            return value
+        word = as_text(value).strip().lower()
+        if word not in TRUE | FALSE:
+            raise self.error(option, f"is true or false, not {word[:60]!r}.", reference="invalid-option")
+        return word in TRUE
+
+    def integer(self, option: str, default: int | Required = REQUIRED) -> int:
+        """A whole number in decimal."""
+        value = self.value(option, default)
+        if isinstance(value, int):
+            return int(value)
+        try:
+            return int(as_text(value).strip())
+        except ValueError:
+            raise self.error(
+                option, f"is a whole number, not {as_text(value)[:60]!r}.", reference="invalid-option"
+            ) from None
+
+    def lines(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
+        """The non-empty lines of a text, stripped; a list value gives its items unchanged."""
+        value = self.value(option, default)
+        if isinstance(value, list | tuple):
+            return [as_text(item) for item in value]
+        return [line for line in map(str.strip, as_text(value).splitlines()) if line]
+
+    def error(self, option: str, sentence: str, *, reference: str = "", hint: str = "") -> ProfileError:
+        """A :class:`ProfileError` about one option of this section, to raise."""
+        origin = self.origin(option) or self.origin("recipe")
+        return profile_error(
+            sentence, section=self.section, option=option, origin=origin, reference=reference, hint=hint
+        )

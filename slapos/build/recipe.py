@@ -1,0 +1,159 @@
+"""The base class of our recipes, and what a recipe says about itself without running.
+
+A recipe is three answers: ``describe`` (pure: what would it give to others, what would it fetch), ``setup`` (effects
+when its section is first used, for the few that ask the master) and ``install``/``update`` (the work).  A plan calls
+``describe`` only.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import logging
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from slapos.build.options import REQUIRED, OptionsView, Required
+from slapos.build.values import Value, checked
+from slapos.model.errors import ProfileError
+
+__all__ = ["Description", "OptionsView", "Recipe", "Source", "Value", "identity"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to fetch: ``url``, then ``mirrors`` in order; bytes are right when one of the ``sha256`` matches."""
+
+    url: str
+    sha256: tuple[str, ...]
+    mirrors: tuple[str, ...] = ()
+    filename: str = ""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a part gives to others (``outputs``: option → value) and what it would fetch."""
+
+    outputs: Mapping[str, Value] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+
+
+class Profile(Protocol):
+    """What a recipe may use of the running profile (our ``Buildout``)."""
+
+    def __getitem__(self, section: str) -> MutableMapping[str, Any]: ...
+
+
+class Recipe:
+    """Base of our recipes; a subclass defines ``install`` and, where it has outputs, ``describe``."""
+
+    interface: ClassVar[int] = 1
+
+    def __init__(self, buildout: Profile, name: str, options: MutableMapping[str, Any]) -> None:
+        self.buildout = buildout
+        self.name = name
+        self.options = options
+        self.view = view_of(buildout, name, options)
+        self.directory = self.view.directory
+        self.logger = logging.getLogger(f"slapos.build.{name}")
+        self.description = type(self).describe(name, self.view)
+        for option, value in self.description.outputs.items():
+            self.set(option, value)
+        self.setup()
+
+    @classmethod
+    def describe(cls, name: str, options: OptionsView) -> Description:
+        """Pure: no effect, nothing read but ``options``.  Its outputs become options that are never evaluated."""
+        return Description()
+
+    def setup(self) -> None:
+        """Effects at the first use of the section; may raise ``NotReady``.  Most recipes need none."""
+
+    def install(self) -> list[str]:
+        """Do the work; return the absolute paths that belong to the part.
+
+        May find the result of an earlier installation in place: old files go only after the whole run succeeded.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.install")
+
+    def update(self) -> list[str]:
+        """Called instead of :meth:`install` when nothing changed; returns paths that are new."""
+        return []
+
+    @property
+    def location(self) -> str:
+        """The option ``location``, by default ``parts/<name>``."""
+        return self.text("location", os.path.join(self.view.parts_directory, self.name))
+
+    @property
+    def previous(self) -> Mapping[str, Value]:
+        """The options with which this part was last installed; empty when it never was."""
+        previous: Mapping[str, Value] = getattr(self.options, "previous", {})
+        return previous
+
+    def text(self, option: str, default: str | Required = REQUIRED) -> str:
+        """See :meth:`OptionsView.text`."""
+        return self.view.text(option, default)
+
+    def boolean(self, option: str, default: bool | Required = REQUIRED) -> bool:
+        """See :meth:`OptionsView.boolean`."""
+        return self.view.boolean(option, default)
+
+    def integer(self, option: str, default: int | Required = REQUIRED) -> int:
+        """See :meth:`OptionsView.integer`."""
+        return self.view.integer(option, default)
+
+    def lines(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
+        """See :meth:`OptionsView.lines`."""
+        return self.view.lines(option, default)
+
+    def value(self, option: str, default: Any = REQUIRED) -> Any:
+        """The Python value of an option."""
+        return self.view.value(option, default)
+
+    def set(self, option: str, value: Any) -> None:
+        """Give an option a value that is data: never evaluated, whatever it contains."""
+        self.options[option] = checked(value)
+
+    def error(self, option: str, sentence: str, *, reference: str = "", hint: str = "") -> ProfileError:
+        """An error about one option of this part, with its file and line, to raise."""
+        return self.view.error(option, sentence, reference=reference, hint=hint)
+
+
+def view_of(buildout: Profile, name: str, options: MutableMapping[str, Any]) -> OptionsView:
+    """The view that ``describe`` gets for the section ``name``."""
+    main = buildout["buildout"]
+    return OptionsView(
+        section=name,
+        values=options,
+        directory=str(main["directory"]),
+        parts_directory=str(main["parts-directory"]),
+        origin=getattr(options, "origin", lambda option: None),
+    )
+
+
+@cache
+def identity(recipe: type) -> str:
+    """``interface=<n> source=<digest>``: changes when what the recipe does may have changed.
+
+    The digest covers the syntax trees of the modules that define the class and its bases below :class:`Recipe`:
+    a comment or a line break changes nothing.
+    """
+    modules = {inspect.getfile(kind): None for kind in reversed(recipe.__mro__) if kind not in (object, Recipe)}
+    digest = hashlib.sha256()
+    for path in modules:
+        digest.update(_code(path))
+    return f"interface={getattr(recipe, 'interface', 0)} source={digest.hexdigest()[:16]}"
+
+
+def _code(path: str) -> bytes:
+    source = Path(path).read_bytes()
+    try:
+        return ast.dump(ast.parse(source)).encode()
+    except SyntaxError:  # a recipe that is not Python source
+        return source
