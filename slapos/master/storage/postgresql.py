@@ -1,0 +1,95 @@
+"""PostgreSQL: engines, what counts as a conflict, and LISTEN/NOTIFY between master processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "hyperopenx"
+GROUP_LOCK = 0x486F5831  # advisory lock of write groups
+UPGRADE_LOCK = 0x486F5832  # … of migrations
+PAYLOAD_LIMIT = 7_900  # bytes; PostgreSQL refuses 8,000 and more
+WAKE_SECONDS = 0.5
+_CONFLICTS = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+
+
+def is_postgresql(url: str) -> bool:
+    return url.startswith("postgresql+psycopg://")
+
+
+def writer_engine(url: str) -> Engine:
+    return create_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True, isolation_level="READ COMMITTED")
+
+
+def reader_engine(url: str) -> Engine:
+    """Every transaction is one snapshot, and cannot write."""
+    return create_engine(
+        url,
+        pool_size=8,
+        max_overflow=24,
+        pool_pre_ping=True,
+        isolation_level="REPEATABLE READ",
+        connect_args={"options": "-c default_transaction_read_only=on"},
+    )
+
+
+def is_conflict(error: DBAPIError) -> bool:
+    """Whether another process got in the way, so that the same function may succeed when run again."""
+    if not isinstance(error.orig, psycopg.Error):
+        return False
+    return isinstance(error, IntegrityError) or error.orig.sqlstate in _CONFLICTS
+
+
+def notify(connection: Connection, generation: int, subjects: Iterable[str]) -> None:
+    """Tells the other processes at the commit; nothing on SQLite, where one process serves."""
+    if connection.dialect.name != "postgresql":
+        return
+    payload = json.dumps([generation, sorted(subjects)])
+    if len(payload.encode()) > PAYLOAD_LIMIT:
+        payload = json.dumps([generation, []])  # too many to name: look at everything
+    connection.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": payload})
+
+
+class Listener:
+    """A thread that hears the commits of all processes, our own included, and reconnects when the server went away."""
+
+    def __init__(self, url: str, callback: Callable[[int, frozenset[str]], None]) -> None:
+        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._callback = callback
+        self._stop = threading.Event()
+        self._listening = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="storage-listener", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        missed = False
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    if missed:
+                        self._callback(0, frozenset())
+                    missed = True
+                    self._listen(connection)
+            except psycopg.Error as error:
+                logger.warning("Changes of other masters are not heard now: %s", error)
+                self._stop.wait(1.0)
+
+    def _listen(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        while not self._stop.is_set():
+            for notification in connection.notifies(timeout=WAKE_SECONDS):
+                generation, subjects = json.loads(notification.payload)
+                self._callback(int(generation), frozenset(subjects))

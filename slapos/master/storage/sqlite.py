@@ -1,0 +1,69 @@
+"""SQLite: engines whose writers begin with BEGIN IMMEDIATE.
+
+SQLAlchemy's ``begin()`` on the default driver settings opens a deferred transaction; two of them may both read a
+partition as free before either writes.  The driver is therefore put in autocommit mode, and the transaction is opened
+here: immediate for the writer, deferred (one snapshot) for readers.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+BUSY_SECONDS = 30
+READERS = 8
+
+
+def is_sqlite(url: str) -> bool:
+    return url.startswith("sqlite:///") and len(url) > len("sqlite:///")
+
+
+def path_of(url: str) -> str:
+    return os.path.abspath(str(make_url(url).database))
+
+
+def writer_engine(url: str) -> Engine:
+    """One connection; every transaction holds the write lock from its first statement."""
+    engine = _engine(url, size=1, read_only=False)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reader_engine(url: str) -> Engine:
+    """Connections that cannot write; every transaction is one snapshot."""
+    engine = _engine(url, size=READERS, read_only=True)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _engine(url: str, size: int, read_only: bool) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=size,
+        max_overflow=0 if size == 1 else 56,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        cursor.close()
+
+    return engine

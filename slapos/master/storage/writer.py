@@ -1,0 +1,203 @@
+"""The one thread of a process that writes: group commit.
+
+A disk may do a hundred syncs per second; requests come in thousands.  Writes that wait together therefore share one
+transaction, each inside its own savepoint: a failing one is rolled back alone.  Results are handed out after the
+commit.  When the commit itself fails, every member of the group fails: none was acknowledged.
+
+With PostgreSQL, other processes write too.  Two groups that lock the same rows in opposite order would deadlock, so
+groups (and only groups) take an advisory lock; single writes run beside them with ordinary row locks.  What still
+collides (deadlock, serialisation, a unique index that another process filled first) is tried again, alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from slapos.master.storage import postgresql
+from slapos.master.storage.transaction import Changes, Transaction, record_changes
+from slapos.model.errors import InternalError, Unavailable
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+GROUP_LIMIT = 128  # writes per transaction: bounds the wait of the first one
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What one commit changed."""
+
+    generation: int
+    subjects: frozenset[str]
+
+
+@dataclass
+class _Job:
+    function: Callable[[Transaction], Any]
+    future: Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """Runs functions one after the other, in groups; :meth:`write` blocks until the commit."""
+
+    def __init__(self, engine: Engine, on_commit: Callable[[Committed], None]) -> None:
+        self.commits = 0
+        self._engine = engine
+        self._on_commit = on_commit
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="storage-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, function: Callable[[Transaction], T]) -> T:
+        if threading.current_thread() is self._thread:
+            raise InternalError("A write was started inside a write.", reference="nested-write")
+        job = _Job(function, Future())
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            self._jobs.put(job)
+        result: T = job.future.result()
+        return result
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            group, open_ = self._next_group()
+            if group:
+                self._commit(group)
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """The jobs that wait now, at least one; False when the writer is closed behind them."""
+        group: list[_Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            group.append(job)
+            if len(group) >= GROUP_LIMIT:
+                return group, True
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _commit(self, group: list[_Job]) -> None:
+        """Runs the group; what only failed because of others is tried again, each job alone."""
+        again = self._attempt(group)
+        for job in again:
+            for _ in range(ATTEMPTS):
+                if not self._attempt([job]):
+                    break
+            else:
+                job.future.set_exception(_busy())
+
+    def _attempt(self, group: list[_Job]) -> list[_Job]:
+        """One transaction; resolves the futures of what is settled, returns the jobs to try again."""
+        try:
+            committed = self._transaction(group)
+        except DBAPIError as error:
+            if postgresql.is_conflict(error):
+                return group
+            for job in group:
+                job.future.set_exception(_unavailable(error))
+            return []
+        except BaseException as error:
+            for job in group:
+                job.future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return []
+        return self._settle(group, committed)
+
+    def _settle(self, group: list[_Job], committed: Committed | None) -> list[_Job]:
+        again: list[_Job] = []
+        for job in group:
+            if job.error is None:
+                job.future.set_result(job.result)
+            elif isinstance(job.error, DBAPIError) and postgresql.is_conflict(job.error):
+                again.append(job)
+            else:
+                job.future.set_exception(job.error)
+        if committed is not None and committed.subjects:
+            self._on_commit(committed)
+        return again
+
+    def _transaction(self, group: list[_Job]) -> Committed | None:
+        changes = Changes()
+        with self._engine.connect() as connection, connection.begin():
+            if len(group) > 1 and connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
+            for job in group:
+                self._savepoint(connection, job, changes)
+            generation = record_changes(connection, changes)
+            if changes:
+                postgresql.notify(connection, generation, changes.subjects)
+        self.commits += 1
+        return Committed(generation, frozenset(changes.subjects))
+
+    @staticmethod
+    def _savepoint(connection: Connection, job: _Job, changes: Changes) -> None:
+        job.result, job.error = None, None
+        transaction = Transaction(connection)
+        savepoint = connection.begin_nested()
+        try:
+            job.result = job.function(transaction)
+            savepoint.commit()
+        except IntegrityError as error:
+            savepoint.rollback()
+            job.error = error
+        except OperationalError:
+            raise  # the whole transaction is lost: disk full, deadlock, connection gone
+        except BaseException as error:
+            savepoint.rollback()
+            job.error = error
+            if not isinstance(error, Exception):
+                raise
+        else:
+            changes.merge(transaction.changes)
+
+
+def _closed() -> Unavailable:
+    return Unavailable(
+        "The master is stopping; nothing was changed.",
+        reference="master-stopping",
+        hint="Send the same request again in a moment.",
+    )
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        f"Other masters changed the same things {ATTEMPTS} times in a row; nothing was changed.",
+        reference="database-busy",
+        hint="Send the same request again in a moment.",
+    )
+
+
+def _unavailable(error: DBAPIError) -> Unavailable:
+    return Unavailable(
+        f"The master's database could not take the change, and nothing was changed: {error.orig}.",
+        reference="database-unavailable",
+        context={"cause": str(error.orig)},
+        hint="Look at the disk space and at the database server of the master, then send the same request again.",
+    )
