@@ -1,0 +1,211 @@
+"""The processes of the machine, read from ``/proc``, and signals that reach the process meant or none.
+
+A process is told apart by pid **and** start time: a pid alone may meanwhile belong to somebody else.
+Source of the fields: ``proc(5)``, ``/proc/pid/stat``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+_DEAD = frozenset("ZXx")
+_POLL = 0.02
+
+
+@dataclass(frozen=True)
+class Process:
+    """``start`` is in clock ticks since boot; ``uid`` is the effective user id; ``state`` one letter of proc(5)."""
+
+    pid: int
+    start: int
+    ppid: int
+    pgid: int
+    session: int
+    uid: int
+    state: str
+    name: str
+
+    @property
+    def alive(self) -> bool:
+        """A zombie is not alive: it runs nothing and holds nothing."""
+        return self.state not in _DEAD
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it apart for ever (within one boot)."""
+        return self.pid, self.start
+
+
+def parse_stat(text: str, uid: int) -> Process:
+    """One line of ``/proc/<pid>/stat``; the name may hold spaces and parentheses."""
+    pid, _, rest = text.partition(" (")
+    name, _, tail = rest.rpartition(") ")
+    fields = tail.split()
+    return Process(
+        pid=int(pid),
+        start=int(fields[19]),
+        ppid=int(fields[1]),
+        pgid=int(fields[2]),
+        session=int(fields[3]),
+        uid=uid,
+        state=fields[0],
+        name=name,
+    )
+
+
+def find_process(pid: int) -> Process | None:
+    """The process with this pid now, or None."""
+    try:
+        uid = os.stat(f"/proc/{pid}").st_uid
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return parse_stat(stream.read(), uid)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def process_table() -> dict[int, Process]:
+    """All processes of the machine, dead ones that nobody waited for included."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process := find_process(int(name))) is not None:
+            found[process.pid] = process
+    return found
+
+
+def is_alive(pid: int, start: int) -> bool:
+    """Whether that very process still runs."""
+    process = find_process(pid)
+    return process is not None and process.start == start and process.alive
+
+
+def start_time(pid: int) -> int:
+    """In clock ticks since boot; :class:`ProcessLookupError` when there is no such process."""
+    process = find_process(pid)
+    if process is None:
+        raise ProcessLookupError(pid)
+    return process.start
+
+
+def boot_id() -> str:
+    """Changes at each start of the machine: recorded pids of another boot mean nothing."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return stream.read().strip()
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """What the process was started with; empty when it is gone or not ours to look at."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as stream:
+            data = stream.read()
+    except OSError:
+        return {}
+    pairs = (item.partition(b"=") for item in data.split(b"\0") if item)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+
+
+def directory_of(pid: int) -> str:
+    """Its working directory; empty when it is gone or not ours to look at."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
+
+
+def descendants(table: Mapping[int, Process], pid: int) -> tuple[Process, ...]:
+    """Children of ``pid``, their children, and so on, alive ones only."""
+    children: dict[int, list[Process]] = {}
+    for process in table.values():
+        children.setdefault(process.ppid, []).append(process)
+    found: list[Process] = []
+    todo = [pid]
+    while todo:
+        for child in children.get(todo.pop(), ()):
+            todo.append(child.pid)
+            if child.alive:
+                found.append(child)
+    return tuple(found)
+
+
+def tree(table: Mapping[int, Process], pid: int) -> tuple[Process, ...]:
+    """``pid``, its descendants, and what else belongs to the session that it leads."""
+    found = {process.pid: process for process in descendants(table, pid)}
+    for process in table.values():
+        if process.alive and pid in {process.session, process.pid}:
+            found[process.pid] = process
+    return tuple(found.values())
+
+
+def of_user(table: Mapping[int, Process], uid: int) -> tuple[Process, ...]:
+    """Processes alive of a user."""
+    return tuple(process for process in table.values() if process.uid == uid and process.alive)
+
+
+def send_signal(pid: int, start: int, number: int) -> bool:
+    """Signal that very process; whether it was there.  Safe against a pid that was given away meanwhile."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:  # gone, or (kernels before 6.9) a thread
+        return False
+    try:
+        if not is_alive(pid, start):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def wait_gone(keys: Iterable[tuple[int, int]], timeout: float) -> frozenset[tuple[int, int]]:
+    """Those of the processes (pid, start) still alive after at most ``timeout`` seconds; returns as soon as none is."""
+    deadline = time.monotonic() + timeout
+    left = frozenset(key for key in keys if is_alive(*key))
+    while left and (rest := deadline - time.monotonic()) > 0:
+        _wait_one(min(left)[0], min(rest, _POLL * 10))
+        left = frozenset(key for key in left if is_alive(*key))
+    return left
+
+
+def _wait_one(pid: int, seconds: float) -> None:
+    with contextlib.suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            poll.poll(seconds * 1000)
+        finally:
+            os.close(handle)
+
+
+def end_processes(processes: Iterable[Process], grace: float = 5.0) -> frozenset[tuple[int, int]]:
+    """TERM, and after ``grace`` seconds KILL; the keys of what is alive even so (unkillable, or not ours to end)."""
+    keys = {process.key for process in processes}
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+        for key in keys:
+            with contextlib.suppress(PermissionError):
+                send_signal(*key, number)
+        keys = set(wait_gone(keys, seconds))
+        if not keys:
+            break
+    return frozenset(keys)
+
+
+def end_tree(pid: int, grace: float = 5.0) -> frozenset[tuple[int, int]]:
+    """End ``pid`` with its descendants and its session, those started meanwhile included; what is alive even so."""
+    known: dict[int, Process] = {}
+    left: frozenset[tuple[int, int]] = frozenset()
+    for _ in range(20):
+        known.update({process.pid: process for process in tree(process_table(), pid)})
+        alive = [process for process in known.values() if is_alive(*process.key)]
+        if not alive:
+            return frozenset()
+        left = end_processes(alive, grace)
+        grace = 0.2  # whoever is born during the stop had its warning
+    return left
