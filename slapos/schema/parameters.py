@@ -1,0 +1,55 @@
+"""The two ways in which parameters travel: flat texts (``xml``), or one JSON text under ``_`` (``json-in-xml``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from slapos.model.errors import InputError
+from slapos.schema.documents import read_json
+
+Serialisation = Literal["xml", "json-in-xml"]
+JSON_KEY = "_"
+
+
+def decode(parameters: Mapping[str, Any], serialisation: Serialisation) -> Any:
+    """The value that a schema speaks about.  The member ``$schema``, which editors add, is dropped."""
+    value: Any = dict(parameters)
+    if serialisation == "json-in-xml" and JSON_KEY in parameters:
+        value = decode_json(parameters)
+    if isinstance(value, dict):
+        value.pop("$schema", None)
+    return value
+
+
+def decode_json(parameters: Mapping[str, Any]) -> Any:
+    """The JSON value under ``_``; :class:`InputError` ``schema-violation`` when it is none or not alone."""
+    others = sorted(set(parameters) - {JSON_KEY})
+    if others:
+        raise _wrong(others[0], "json-in-xml: all parameters are in the one member '_'", "stands beside '_'")
+    text = parameters[JSON_KEY]
+    try:
+        return read_json(text)
+    except (TypeError, ValueError) as error:
+        raise _wrong(JSON_KEY, "json", f"is not JSON ({error})") from error
+
+
+def encode(value: Any, serialisation: Serialisation) -> dict[str, str]:
+    """The inverse of :func:`decode`.  Flat texts: a value that is no text becomes its JSON text."""
+    if serialisation == "json-in-xml":
+        return {JSON_KEY: json.dumps(value, sort_keys=True, ensure_ascii=False)}
+    if not isinstance(value, Mapping):
+        raise _wrong("$", "xml: parameters are an object of texts", "is no object")
+    return {
+        str(key): item if isinstance(item, str) else json.dumps(item, sort_keys=True) for key, item in value.items()
+    }
+
+
+def _wrong(field: str, rule: str, why: str) -> InputError:
+    return InputError(
+        f"Parameter {field} {why}.",
+        reference="schema-violation",
+        context={"field": field, "rule": rule},
+        hint="Give the parameters as one JSON object.",
+    )
