@@ -1,0 +1,81 @@
+"""A private key and its certificate as two files that always fit together, also after a crash.
+
+A renewal with a new key replaces two files, and no file system renames two at once.  Both are written beside the old
+ones (``.new``), then renamed, the key first; :func:`recover_pair` finishes or forgets what was cut in between.
+"""
+
+from __future__ import annotations
+
+import os
+
+from slapos.model.errors import MachineError
+from slapos.pki.certificates import describe
+from slapos.pki.keys import PrivateKey, key_from_pem, key_to_pem, new_key, public_bytes
+from slapos.system.files import atomic_write
+
+_NEW = ".new"
+
+
+def load_key(path: str) -> PrivateKey:
+    """The private key in ``path``; :class:`MachineError` ``file-unreadable`` when it cannot be read."""
+    return key_from_pem(_read(path), path)
+
+
+def load_or_create_key(path: str) -> PrivateKey:
+    """The private key in ``path``, made first (EC P-256, mode 0600) when the file is missing."""
+    if not os.path.exists(path):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        atomic_write(path, key_to_pem(new_key()), mode=0o600)
+    return load_key(path)
+
+
+def load_text(path: str) -> str:
+    """A certificate file as text."""
+    return _read(path).decode("ascii", "replace")
+
+
+def write_certificate(path: str, pem: str) -> None:
+    """Replace a certificate file atomically, mode 0644."""
+    atomic_write(path, pem.encode("ascii"), mode=0o644)
+
+
+def write_pair(key_path: str, key: PrivateKey, certificate_path: str, certificate: str) -> None:
+    """Replace key and certificate together; interrupted anywhere, :func:`recover_pair` makes it whole."""
+    atomic_write(certificate_path + _NEW, certificate.encode("ascii"), mode=0o644)
+    atomic_write(key_path + _NEW, key_to_pem(key), mode=0o600)
+    os.rename(key_path + _NEW, key_path)
+    os.rename(certificate_path + _NEW, certificate_path)
+
+
+def recover_pair(key_path: str, certificate_path: str) -> bool:
+    """Finish an interrupted :func:`write_pair`, and say whether key and certificate exist and fit together."""
+    new_certificate = certificate_path + _NEW
+    if os.path.exists(new_certificate):
+        if _fits(key_path + _NEW, new_certificate):
+            os.rename(key_path + _NEW, key_path)
+        if _fits(key_path, new_certificate):
+            os.rename(new_certificate, certificate_path)
+        else:
+            os.unlink(new_certificate)
+    if os.path.exists(key_path + _NEW):
+        os.unlink(key_path + _NEW)
+    return _fits(key_path, certificate_path)
+
+
+def _fits(key_path: str, certificate_path: str) -> bool:
+    if not (os.path.exists(key_path) and os.path.exists(certificate_path)):
+        return False
+    return public_bytes(load_key(key_path).public_key()) == describe(load_text(certificate_path)).public_key
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise MachineError(
+            f"{path} cannot be read: {error.strerror}.",
+            reference="file-unreadable",
+            context={"path": path},
+            hint="Check that the file exists and that this user may read it.",
+        ) from error
