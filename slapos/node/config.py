@@ -213,7 +213,9 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
         "certificate_repository_path": "certificates",
         "download_cache": "download-cache",
     }
-    absent = {key: os.path.join(base, leaf) for key, leaf in defaults.items() if not getattr(config, key)}
+    absent: dict[str, Any] = {
+        key: os.path.join(base, leaf) for key, leaf in defaults.items() if not getattr(config, key)
+    }
     return dataclasses.replace(config, **absent)
 
 

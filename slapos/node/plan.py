@@ -156,9 +156,10 @@ def printing_effects(write: Callable[[str], None]) -> dict[Kind, Effect]:
 def plan_lines(plans: Iterable[Plan]) -> list[str]:
     """Plans as text for people: one headline per subject, actions in order, then what is left out."""
     lines: list[str] = []
+    printing = printing_effects(lambda text: lines.append(f"  {text}"))
     for plan in plans:
         lines.append(f"{plan.subject}:" if plan.actions or plan.skips else f"{plan.subject}: nothing to do")
-        apply_plan(plan, printing_effects(lambda text: lines.append(f"  {text}")))
+        apply_plan(plan, printing)
         if plan.partial:
             lines.append("  then: decided by what these actions leave")
         lines += [f"  not done: {skip}" for skip in plan.skips]

@@ -7,10 +7,10 @@ not the services; then as for a free partition.
 from __future__ import annotations
 
 import math
-import time
+from datetime import UTC, datetime
 
 from slapos.node.goals.free import erasures, plan_free, stops
-from slapos.node.partition.observed import Observed, Wanted
+from slapos.node.goals.observed import Observed, Wanted
 from slapos.node.plan import Action, Kind, Plan, Skip
 
 DAY = 86400.0
@@ -58,5 +58,5 @@ def _held(observed: Observed, delay: float, now: float) -> Plan:
     if math.isinf(end):
         why = "its retention_delay is not a number of days; its data stays until that is corrected"
     else:
-        why = f"its data is kept until {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(end))} UTC"
+        why = f"its data is kept until {datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M:%S} UTC"
     return Plan(observed.partition, tuple(actions), (Skip(observed.partition, why, waiting=True),))

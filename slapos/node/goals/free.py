@@ -6,7 +6,7 @@ so that what it finds is a leftover; the memory of the tenant goes last, so that
 
 from __future__ import annotations
 
-from slapos.node.partition.observed import Observed
+from slapos.node.goals.observed import Observed
 from slapos.node.plan import Action, Kind, Plan
 
 

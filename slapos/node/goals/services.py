@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 
-from slapos.node.partition.observed import Declared, Observed, Running, ServiceRecord
+from slapos.node.goals.observed import Declared, Observed, Refusal, Running
 from slapos.node.plan import Action, Kind, Skip
 
 
@@ -20,7 +20,7 @@ def token(declared: Declared) -> str:
 
 def services_digest(observed: Observed) -> str:
     """Changes when a process was started, restarted or reloaded with something else."""
-    parts = [f"{name} {item.restart} {item.reload}" for name, item in sorted(observed.record.services.items())]
+    parts = sorted(f"{item.name} {item.restart} {item.reload}" for item in observed.running)
     inputs = [f"{key}={value}" for key, value in sorted(observed.record.run_inputs.items())]
     return hashlib.sha256("\n".join(inputs + parts).encode()).hexdigest()
 
@@ -36,8 +36,8 @@ def plan_services(observed: Observed, *, trusted: bool) -> tuple[list[Action], l
             Action(Kind.REMOVE, name, "the instance no longer has it") for name in sorted(running) if name not in names
         ]
     for declared in sorted(observed.declared, key=lambda item: item.name):
-        record = observed.record.services.get(declared.name)
-        step = _step(declared, running.get(declared.name), record, trusted)
+        refusal = observed.record.refusals.get(declared.name)
+        step = _step(declared, running.get(declared.name), refusal, trusted)
         if isinstance(step, Action):
             actions.append(step)
         elif step is not None:
@@ -45,33 +45,24 @@ def plan_services(observed: Observed, *, trusted: bool) -> tuple[list[Action], l
     return actions, skips
 
 
-def _step(
-    declared: Declared, running: Running | None, record: ServiceRecord | None, trusted: bool
-) -> Action | Skip | None:
+def _step(declared: Declared, running: Running | None, refusal: Refusal | None, trusted: bool) -> Action | Skip | None:
     name = declared.name
     if running is None:
-        if record is not None:
-            return Action(Kind.ADD, name, "the supervisor does not have it")
         return Action(Kind.ADD, name, "it is new") if trusted else None
-    if trusted:
-        change = _change(declared, record)
-        if change is not None:
-            return change
+    if trusted and (running.restart, running.reload) != (declared.restart, declared.reload):
+        return _change(declared, running, refusal)
     if running.state == "failed":
-        return Action(Kind.START, name, "it ended and should not have")
+        return Action(Kind.START, name, "it failed")
     if running.state == "stopped":
         return Action(Kind.START, name, "it is stopped")
     return None
 
 
-def _change(declared: Declared, record: ServiceRecord | None) -> Action | Skip | None:
+def _change(declared: Declared, running: Running, refusal: Refusal | None) -> Action | Skip:
     name = declared.name
-    if record is None:
-        return Action(Kind.RESTART, name, "nobody knows with which files it was started")
-    if record.restart == declared.restart and record.reload == declared.reload:
-        return None
-    if record.refused == token(declared):
-        return Skip(f"service {name}", f"it refused the new configuration; the old one keeps serving: {record.message}")
-    if record.restart != declared.restart:
+    if refusal is not None and refusal.token == token(declared):
+        why = f"it refused the new configuration; the old one keeps serving: {refusal.message}"
+        return Skip(f"service {name}", why)
+    if running.restart != declared.restart or running.state not in ("running", "crashing"):
         return Action(Kind.RESTART, name, "what it runs changed")
     return Action(Kind.RELOAD, name, "its configuration changed")

@@ -8,14 +8,19 @@ the run; promises are asked last, of what runs then.
 from __future__ import annotations
 
 from slapos.node.goals.free import plan_free
+from slapos.node.goals.observed import ENGINE, ORDER, RELEASE, Observed, Wanted
 from slapos.node.goals.services import plan_services, services_digest
-from slapos.node.partition.observed import ENGINE, ORDER, RELEASE, Observed, Wanted
 from slapos.node.plan import Action, Kind, Plan, Skip
 
 _CHANGES = {
     ORDER: "the order changed",
     RELEASE: "the release was built again",
     ENGINE: "hyperopenx was upgraded",
+}
+_ENDS = {
+    "waiting": "the last run waited: {}",
+    "failed": "the last run failed: {}",
+    "timeout": "the last run took too long",
 }
 
 
@@ -74,15 +79,9 @@ def run_reason(wanted: Wanted, observed: Observed, now: float) -> str:
     for key, phrase in _CHANGES.items():
         if record.run_inputs.get(key) != wanted.inputs.get(key):
             return phrase
-    if record.run_outcome == "waiting":
-        return f"the last run waited: {record.run_sentence}"
-    if record.run_outcome == "failed":
-        return f"the last run failed: {record.run_sentence}"
     if record.run_outcome != "done":
-        return "the last run did not end"
-    if 0 <= observed.period <= now - record.run_at:
-        return "its period is over"
-    return ""
+        return _ENDS.get(record.run_outcome, "the last run did not end").format(record.run_sentence)
+    return "its period is over" if 0 <= observed.period <= now - record.run_at else ""
 
 
 def _promise_reason(observed: Observed, now: float, *, changing: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slapos.node.goals.free import plan_free, stops
-from slapos.node.partition.observed import Observed, Wanted
+from slapos.node.goals.observed import Observed, Wanted
 from slapos.node.plan import Plan
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from slapos.model.states import InstanceState
 from slapos.node.goals.destroyed import plan_destroyed
 from slapos.node.goals.free import plan_free
+from slapos.node.goals.observed import Observed, Wanted
 from slapos.node.goals.started import plan_started
 from slapos.node.goals.stopped import plan_stopped
-from slapos.node.partition.observed import Observed, Wanted
 from slapos.node.plan import Plan, Skip
 
 

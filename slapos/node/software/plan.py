@@ -42,7 +42,7 @@ def plan_release(supply: Supply | None, observed: ObservedRelease) -> Plan:
         return _removal(observed)
     if not observed.complete:
         return Plan(release, (Action(Kind.BUILD, release, _build_reason(observed)),))
-    skips = ()
+    skips: tuple[Skip, ...] = ()
     if observed.changed:
         names = ", ".join(observed.changed)
         skips = (Skip(release, f"{names} changed since it was built; it stays as it was built"),)

@@ -11,17 +11,17 @@ import pytest
 from slapos.model.errors import MachineError, NotReady
 from slapos.model.objects import Instance, PromiseResult
 from slapos.model.states import InstanceState
-from slapos.node.goals.services import services_digest
-from slapos.node.partition.observed import (
+from slapos.node.goals.observed import (
     Declared,
     Observed,
     Record,
+    Refusal,
     Running,
-    ServiceRecord,
     Wanted,
     record_from_data,
     record_to_data,
 )
+from slapos.node.goals.services import services_digest
 from slapos.node.partition.plan import plan_partition
 from slapos.node.plan import Action, Effect, Kind, Plan, apply_plan, plan_lines
 
@@ -104,9 +104,9 @@ class Machine:
     def _process(self, name: str) -> None:
         declared = next(item for item in self.seen.declared if item.name == name)
         others = tuple(item for item in self.seen.running if item.name != name)
-        self.seen = dataclasses.replace(self.seen, running=(*others, Running(name, "running", 1)))
-        service = ServiceRecord(declared.restart, declared.reload)
-        self.record(services={**self.seen.record.services, name: service}, changed_at=self.now)
+        process = Running(name, "running", declared.restart, declared.reload, 1)
+        self.seen = dataclasses.replace(self.seen, running=(*others, process))
+        self.record(changed_at=self.now)
 
     def add(self, action: Action) -> None:
         self._process(action.subject)
@@ -116,8 +116,6 @@ class Machine:
     def stop(self, action: Action) -> None:
         left = tuple(item for item in self.seen.running if item.name != action.subject)
         self.seen = dataclasses.replace(self.seen, running=left)
-        services = {name: item for name, item in self.seen.record.services.items() if name != action.subject}
-        self.record(services=services)
 
     remove = stop
 
@@ -253,8 +251,7 @@ def test_only_what_changed_is_touched() -> None:
 def test_refused_configuration_is_not_tried_again_until_it_changes() -> None:
     machine = serving()
     machine.seen = dataclasses.replace(machine.seen, declared=(dataclasses.replace(HTTPD, reload="bad"), CRON))
-    refusal = ServiceRecord("a", "x", refused="a bad", message="unknown directive")
-    machine.record(services={**machine.seen.record.services, "httpd": refusal})
+    machine.record(refusals={"httpd": Refusal("a bad", "unknown directive")})
     plan = machine.plan()
     assert "httpd" not in [action.subject for action in plan.actions]
     assert plan.skips[0].reason == "it refused the new configuration; the old one keeps serving: unknown directive"
@@ -264,7 +261,9 @@ def test_refused_configuration_is_not_tried_again_until_it_changes() -> None:
 
 def test_crashed_service_is_started_and_an_ended_one_shot_is_not() -> None:
     machine = serving()
-    machine.seen = dataclasses.replace(machine.seen, running=(Running("httpd", "failed"), Running("crond", "ended")))
+    machine.seen = dataclasses.replace(
+        machine.seen, running=(Running("httpd", "stopped", "a", "x"), Running("crond", "ended", "b"))
+    )
     assert [(a.kind, a.subject) for a in machine.plan().actions] == [
         (Kind.START, "httpd"),
         (Kind.PROMISES, "slappart0"),
@@ -277,8 +276,8 @@ def test_after_a_failed_run_services_are_not_changed_but_kept_alive() -> None:
         machine.seen, release_ready=False, release_sentence="waiting", declared=(Declared("httpd", True, "z"),)
     )
     assert machine.plan().actions == ()
-    machine.seen = dataclasses.replace(machine.seen, running=())
-    assert kinds(machine.plan().actions) == ["ADD"]
+    machine.seen = dataclasses.replace(machine.seen, running=(Running("httpd", "stopped"),))
+    assert kinds(machine.plan().actions) == ["START"]
 
 
 @pytest.mark.parametrize(
@@ -381,5 +380,7 @@ def test_dry_run_prints_and_does_nothing() -> None:
 
 
 def test_record_survives_the_disk() -> None:
-    record = serving().seen.record
+    machine = serving()
+    machine.record(refusals={"httpd": Refusal("t", "m")})
+    record = machine.seen.record
     assert record_from_data({**record_to_data(record), "unknown": 1}) == record

@@ -30,22 +30,26 @@ class Declared:
 
 @dataclass(frozen=True)
 class Running:
-    """A service as the supervisor knows it.  ``state``: running, stopped or failed (a one-shot that ended: ended)."""
+    """A service as the supervisor knows it.
+
+    ``state``: running, crashing (started again after a delay), stopped, ended (a one-shot that did its work) or
+    failed (one that did not).  ``restart`` and ``reload`` are the digests of what runs.
+    """
 
     name: str
     state: str
+    restart: str = ""
+    reload: str = ""
     pid: int = 0
     since: float = 0.0
 
 
 @dataclass(frozen=True)
-class ServiceRecord:
-    """With which digests the process of a service was started or last reloaded, and the last refusal."""
+class Refusal:
+    """A configuration that a service's own check command refused."""
 
-    restart: str = ""
-    reload: str = ""
-    refused: str = ""  # "<restart> <reload>" that the check command refused
-    message: str = ""  # what it said
+    token: str  # "<restart> <reload>" of what was refused
+    message: str  # what the command said
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Record:
     run_outcome: str = ""  # done, failed, waiting, timeout, interrupted, or empty: never or cut
     run_sentence: str = ""
     run_at: float = 0.0
-    services: Mapping[str, ServiceRecord] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)  # by service
     changed_at: float = 0.0  # when a service was last started, restarted or reloaded
     children: tuple[str, ...] = ()  # titles of the requested instances that the master was told
     promises: tuple[PromiseResult, ...] = ()
@@ -132,7 +136,7 @@ def record_from_data(data: Mapping[str, Any]) -> Record:
     """The inverse; members that this version does not know are left out."""
     known = {item.name for item in dataclasses.fields(Record)}
     values = {key: value for key, value in data.items() if key in known}
-    values["services"] = {name: ServiceRecord(**item) for name, item in values.get("services", {}).items()}
+    values["refusals"] = {name: Refusal(**item) for name, item in values.get("refusals", {}).items()}
     values["promises"] = tuple(PromiseResult(**item) for item in values.get("promises", ()))
     for name in ("prerm_done", "children"):
         values[name] = tuple(values.get(name, ()))
