@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from slapos.master.storage import backups, migrate, postgresql, sqlite
 from slapos.master.storage.transaction import Transaction, current_generation
 from slapos.master.storage.writer import Committed, Writer
-from slapos.model.errors import HyperopenxError, InputError, Unavailable
+from slapos.model.errors import InputError, Unavailable
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Storage:
         return self.read(lambda tx: current_generation(tx.connection))
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Calls ``callback(generation, subjects)`` after each commit that changed something; returns the way to stop it.
+        """Calls ``callback(generation, subjects)`` after each commit that changed something; returns how to stop it.
 
         Subjects are ``SOFTINST-<n>`` (with the root and the requester concerned) and ``COMP-<n>``.  An empty set
         means that changes may have been missed: look at everything.  Callbacks run in the storage's threads: short,
@@ -117,14 +117,18 @@ def unavailable(error: DBAPIError) -> Unavailable:
     )
 
 
-def open_storage(url: str) -> Storage:
-    """Opens, creates or upgrades the database; a backup is written beside it before an upgrade.
+def open_storage(url: str, *, backup_directory: str | None = None) -> Storage:
+    """Opens, creates or upgrades the database.
+
+    Before an upgrade a backup is written to ``backup_directory``; without one beside an SQLite file, and none at
+    all of a PostgreSQL database.
 
     Raises :class:`InputError` for a URL of another kind, :class:`Conflict` when the database is newer than this
     program, :class:`Unavailable` when it cannot be reached.
     """
+    check_url(url)
     try:
-        migrate.upgrade(url)
+        migrate.upgrade(url, backup_directory=backup_directory)
         if postgresql.is_postgresql(url):
             return Storage(url=url, readers=postgresql.reader_engine(url), writers=postgresql.writer_engine(url))
         return Storage(url=url, readers=sqlite.reader_engine(url), writers=sqlite.writer_engine(url))
@@ -142,6 +146,3 @@ def check_url(url: str) -> str:
         context={"field": "database_url", "value": url},
         hint="Leave it out for the embedded SQLite database.",
     )
-
-
-__all__ = ["HyperopenxError", "Storage", "check_url", "open_storage", "unavailable"]

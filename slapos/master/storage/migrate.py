@@ -1,7 +1,7 @@
 """Bringing a database to the schema of this program, with Alembic.
 
 The revisions lie in ``migrations/versions`` inside the package.  Before an existing database is changed, a backup
-is written; with SQLite beside the file, as ``<name>.before-<revision>``.
+is written as ``<name>.before-<revision>``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(url: str, *, revision: str = "head", backup_directory: str | None = None) -> None:
     """Creates or upgrades the database; several processes may start together."""
     engine = _engine(url)
     try:
@@ -50,7 +50,7 @@ def upgrade(url: str, revision: str = "head") -> None:
                 return
             _check_known(found)
             if found is not None:
-                _backup(url, found)
+                _backup(url, found, backup_directory)
             _run(connection, revision)
     finally:
         engine.dispose()
@@ -91,7 +91,10 @@ def _check_known(found: str | None) -> None:
         ) from error
 
 
-def _backup(url: str, found: str) -> None:
-    path = backups.before_upgrade_path(url, found)
+def _backup(url: str, found: str, directory: str | None) -> None:
+    path = backups.before_upgrade_path(url, found, directory)
+    if path is None:
+        logger.warning("The database is upgraded from schema %s without a copy: no backup directory is set", found)
+        return
     logger.info("Before the upgrade from schema %s, the database is copied to %s", found, path)
     backups.backup(url, path)

@@ -133,13 +133,15 @@ instances = Table(
     Column("generation", BigInteger, nullable=False, server_default=text("0")),
     Column("retained", BigInteger, nullable=True),  # destroyed, but kept stopped until this date
     Column("gone", BigInteger, nullable=True),
-    Column("pending", Boolean, nullable=False, server_default=text("false")),  # waits for capacity
-    Column("wanted_node", Integer, nullable=True),  # sla["computer_guid"], to serve a pending request quickly
+    Column("pending", Boolean, nullable=False, server_default=text("false")),  # capacity could serve it
+    Column("wanted_node", Number, nullable=True),  # sla["computer_guid"], to serve a pending request quickly
     Column("reasons", Text, nullable=False, server_default="[]"),
     Column("reported_state", String(20), nullable=False, server_default=""),
     Column("health", String(20), nullable=False),
     Column("sentence", Text, nullable=False, server_default=""),
     Column("promises", Text, nullable=False, server_default="[]"),
+    Column("processed", BigInteger, nullable=False, server_default=text("0")),  # timestamp of the last report
+    Column("reported", BigInteger, nullable=False, server_default=text("0")),  # date of the last report
     sqlite_autoincrement=True,
 )
 _live_root = text("requester IS NULL AND gone IS NULL")
@@ -195,13 +197,9 @@ partitions = Table(
     Index("ix_partitions_node_generation", "node", "generation"),
 )
 _busy = text("instance IS NOT NULL")
-Index(
-    "ux_partitions_instance", partitions.c.instance, unique=True, sqlite_where=_busy, postgresql_where=_busy
-)
+Index("ux_partitions_instance", partitions.c.instance, unique=True, sqlite_where=_busy, postgresql_where=_busy)
 _free = text("instance IS NULL AND formatted")
-Index(
-    "ix_partitions_free", partitions.c.node, partitions.c.position, sqlite_where=_free, postgresql_where=_free
-)
+Index("ix_partitions_free", partitions.c.node, partitions.c.position, sqlite_where=_free, postgresql_where=_free)
 
 partition_capabilities = Table(
     "partition_capabilities",

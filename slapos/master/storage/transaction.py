@@ -52,9 +52,9 @@ class Transaction:
         self, statement: Executable, values: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
         if values is None:
-            return self.connection.execute(statement)  # type: ignore[return-value]
+            return self.connection.execute(statement)
         rows = values if isinstance(values, Mapping) else list(values)
-        return self.connection.execute(statement, rows)  # type: ignore[return-value]
+        return self.connection.execute(statement, rows)
 
     def instance_changed(self, number: int, *others: int) -> None:
         """Of an instance; ``others`` (its root, its requester) are only woken."""
@@ -107,9 +107,7 @@ def _write(connection: Connection, table: Any, key: str, numbers: set[int], gene
     connection.execute(statement, [{"of_number": number} for number in sorted(numbers)])
 
 
-def _write_pairs(
-    connection: Connection, table: Any, key: str, pairs: set[tuple[int, str]], generation: int
-) -> None:
+def _write_pairs(connection: Connection, table: Any, key: str, pairs: set[tuple[int, str]], generation: int) -> None:
     where = and_(table.c.node == bindparam("of_node"), table.c[key] == bindparam("of_key"))
     statement = update(table).where(where).values(generation=generation)
     connection.execute(statement, [{"of_node": node, "of_key": value} for node, value in sorted(pairs)])

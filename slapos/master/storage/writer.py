@@ -16,11 +16,12 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from slapos.master.storage import postgresql
 from slapos.master.storage.transaction import Changes, Transaction, record_changes
@@ -41,12 +42,29 @@ class Committed:
     subjects: frozenset[str]
 
 
+class _Kept:
+    """Keeps what was raised inside ``with``: it belongs to the caller who waits in another thread."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> _Kept:
+        self.error = None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.error = error
+        return True
+
+
 @dataclass
 class _Job:
     function: Callable[[Transaction], Any]
     future: Future[Any]
+    kept: _Kept = field(default_factory=_Kept)
     result: Any = None
-    error: BaseException | None = None
 
 
 class Writer:
@@ -113,69 +131,66 @@ class Writer:
                 job.future.set_exception(_busy())
 
     def _attempt(self, group: list[_Job]) -> list[_Job]:
-        """One transaction; resolves the futures of what is settled, returns the jobs to try again."""
-        try:
+        """One transaction; resolves the futures of what is settled, returns the jobs to try again, each alone."""
+        committed: Committed | None = None
+        with _Kept() as whole:
             committed = self._transaction(group)
-        except DBAPIError as error:
-            if postgresql.is_conflict(error):
-                return group
-            for job in group:
-                job.future.set_exception(_unavailable(error))
-            return []
-        except BaseException as error:
-            for job in group:
-                job.future.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
-            return []
-        return self._settle(group, committed)
+        if committed is not None:
+            return self._settle(group, committed)
+        if isinstance(whole.error, DBAPIError) and (len(group) > 1 or postgresql.is_conflict(whole.error)):
+            return group
+        for job in group:
+            job.future.set_exception(_for_caller(whole.error))
+        return []
 
-    def _settle(self, group: list[_Job], committed: Committed | None) -> list[_Job]:
+    def _settle(self, group: list[_Job], committed: Committed) -> list[_Job]:
         again: list[_Job] = []
         for job in group:
-            if job.error is None:
+            error = job.kept.error
+            if error is None:
                 job.future.set_result(job.result)
-            elif isinstance(job.error, DBAPIError) and postgresql.is_conflict(job.error):
+            elif isinstance(error, DBAPIError) and postgresql.is_conflict(error):
                 again.append(job)
             else:
-                job.future.set_exception(job.error)
-        if committed is not None and committed.subjects:
+                job.future.set_exception(error)
+        if committed.subjects:
             self._on_commit(committed)
         return again
 
-    def _transaction(self, group: list[_Job]) -> Committed | None:
+    def _transaction(self, group: list[_Job]) -> Committed:
         changes = Changes()
         with self._engine.connect() as connection, connection.begin():
             if len(group) > 1 and connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
             for job in group:
-                self._savepoint(connection, job, changes)
+                _run_job(connection, job, changes)
             generation = record_changes(connection, changes)
             if changes:
                 postgresql.notify(connection, generation, changes.subjects)
         self.commits += 1
         return Committed(generation, frozenset(changes.subjects))
 
-    @staticmethod
-    def _savepoint(connection: Connection, job: _Job, changes: Changes) -> None:
-        job.result, job.error = None, None
-        transaction = Transaction(connection)
-        savepoint = connection.begin_nested()
-        try:
-            job.result = job.function(transaction)
-            savepoint.commit()
-        except IntegrityError as error:
-            savepoint.rollback()
-            job.error = error
-        except OperationalError:
-            raise  # the whole transaction is lost: disk full, deadlock, connection gone
-        except BaseException as error:
-            savepoint.rollback()
-            job.error = error
-            if not isinstance(error, Exception):
-                raise
-        else:
-            changes.merge(transaction.changes)
+
+def _run_job(connection: Connection, job: _Job, changes: Changes) -> None:
+    """Runs one function in a savepoint; its own error stays with the job."""
+    transaction = Transaction(connection)
+    savepoint = connection.begin_nested()
+    with job.kept:
+        job.result = job.function(transaction)
+        savepoint.commit()
+    error = job.kept.error
+    if error is None:
+        changes.merge(transaction.changes)
+    elif isinstance(error, OperationalError):
+        raise error  # the whole transaction is lost: disk full, deadlock, connection gone
+    else:
+        savepoint.rollback()
+
+
+def _for_caller(error: BaseException | None) -> BaseException:
+    if isinstance(error, DBAPIError):
+        return _unavailable(error)
+    return error or InternalError("A transaction ended without a result.")
 
 
 def _closed() -> Unavailable:
