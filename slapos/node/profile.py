@@ -1,0 +1,122 @@
+"""What the node writes into a partition before buildout runs: the order as a document, and the profile.
+
+The profile is the release's ``instance.cfg`` followed by a tail (``spec/05`` §3.2).  Whatever the master says is in
+the document, which recipes read as data; the values of the tail (paths, identifiers, the release's URL) are written
+by ``dumps``, so that buildout evaluates none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slapos.build.values import dumps
+from slapos.model.errors import MachineError
+from slapos.model.objects import Instance
+from slapos.node import layout
+from slapos.node.config import NodeConfig
+from slapos.slap.documents import instance_to_data
+
+_TEMPLATES = ("instance.cfg", "template.cfg")
+_OWN = ("reported_state", "health", "sentence", "reasons", "promises", "connection", "orphan", "generation")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Contents to be found in a partition."""
+
+    document: bytes
+    profile: bytes
+
+    @property
+    def digest(self) -> str:
+        """Of both."""
+        return files_digest(self.document, self.profile)
+
+
+def files_digest(document: bytes, profile: bytes) -> str:
+    """sha256 over both contents, each preceded by its length."""
+    digest = hashlib.sha256()
+    for content in (document, profile):
+        digest.update(b"%d\n" % len(content) + content)
+    return digest.hexdigest()
+
+
+def order_of(instance: Instance) -> dict[str, Any]:
+    """What the requester ordered: the instance without what its node reported and it published itself."""
+    data = instance_to_data(instance)
+    for shared in data["shared_instances"]:
+        shared.pop("connection", None)
+    return {key: value for key, value in data.items() if key not in _OWN}
+
+
+def order_digest(instance: Instance) -> str:
+    """Changes exactly when buildout has something new to do (the timestamp is part of it: a bang changes it)."""
+    return hashlib.sha256(json.dumps(order_of(instance), sort_keys=True).encode()).hexdigest()
+
+
+def make_document(instance: Instance) -> bytes:
+    """The instance document that recipes read: ``hyperopenx.get.v0.instance`` without what the node reports."""
+    data = instance_to_data(instance)
+    for key in ("reported_state", "health", "sentence", "reasons", "promises", "generation"):
+        data.pop(key)
+    return json.dumps(data, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def read_template(release_directory: str) -> str:
+    """The release's instance profile; :class:`MachineError` when it has none."""
+    for name in _TEMPLATES:
+        path = os.path.join(release_directory, name)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            continue
+    raise MachineError(
+        f"The release in {release_directory} has no instance.cfg.",
+        reference="no-instance-profile",
+        context={"directory": release_directory},
+        hint="A release writes its instance profile to ${buildout:directory}/instance.cfg.",
+    )
+
+
+def connection_options(config: NodeConfig, partition: str, instance: Instance, paths: layout.Layout) -> dict[str, str]:
+    """Options of ``[slap-connection]``."""
+    return {
+        "computer-id": config.computer_id,
+        "partition-id": partition,
+        "server-url": config.master_url,
+        "software-release-url": instance.release,
+        "key-file": paths.key(partition),
+        "cert-file": paths.certificate(partition),
+        "ca-file": config.master_ca_file,
+        "requested-state": str(instance.state),
+        "instance-guid": instance.guid,
+        "document": os.path.join(config.partition_directory(partition), layout.DOCUMENT),
+    }
+
+
+def make_profile(template: str, connection: Mapping[str, str]) -> bytes:
+    """The template followed by the tail."""
+    old = ("computer-id", "partition-id", "server-url", "software-release-url", "key-file", "cert-file")
+    sections: dict[str, Mapping[str, str]] = {
+        "buildout": {"bin-directory": "${buildout:directory}/sbin", "offline": "true"},
+        "slap-connection": {key: dumps(value) for key, value in connection.items()},
+        "slap_connection": {key.replace("-", "_"): dumps(connection[key]) for key in old},
+        "storage-configuration": {"storage-home": ""},
+        "network-information": {"global-ipv4-network": ""},
+    }
+    lines = [template.rstrip("\n"), ""]
+    for name, options in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {value}".rstrip() for key, value in options.items()), ""]
+    return "\n".join(lines).encode()
+
+
+def make_files(config: NodeConfig, paths: layout.Layout, partition: str, instance: Instance, template: str) -> Files:
+    """The document and the profile of an instance."""
+    connection = connection_options(config, partition, instance, paths)
+    return Files(make_document(instance), make_profile(template, connection))
