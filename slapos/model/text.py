@@ -32,6 +32,11 @@ def check_text(field: str, value: str) -> str:
     return value
 
 
+def printable(value: str) -> str:
+    """``value`` with each character that cannot travel replaced by U+FFFD: for texts of programs, as in reports."""
+    return _REFUSED.sub("\ufffd", value)
+
+
 def check_texts(field: str, values: Mapping[str, str]) -> dict[str, str]:
     """Keys and values of a flat mapping, each checked; the field of a value is ``field.key``."""
     total = 0

@@ -1,0 +1,185 @@
+"""Errors as they travel: the closed table of problem types, the same objects on the server and in the client.
+
+Our own methods answer RFC 9457 (``application/problem+json``); the ``slapos.*`` methods answer the body of
+spec/02 §1.1, with status 403 for what does not exist.  An error whose reference is not in the table travels with the
+type of its kind; its own reference stays in the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from slapos.model import errors
+from slapos.model.errors import HyperopenxError
+
+URN = "urn:hyperopenx:"
+PROBLEM_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One type of problem: its title for people, and the class that both sides raise (which has the status)."""
+
+    title: str
+    kind: type[HyperopenxError]
+    field_code: str = ""  # the upper-case code of the field's masters in the ``slapos.*`` dialect
+
+    @property
+    def status(self) -> int:
+        """HTTP status in our own dialect."""
+        return self.kind.status
+
+
+_INPUT, _MISSING, _CONFLICT = errors.InputError, errors.NotFound, errors.Conflict
+_REFUSED, _UNPROVEN, _DOWN, _MACHINE = errors.Refused, errors.Unauthenticated, errors.Unavailable, errors.MachineError
+
+PROBLEMS: Mapping[str, Problem] = {
+    # one per class of slapos.model.errors
+    "invalid-input": Problem("The request is wrong", _INPUT),
+    "invalid-profile": Problem("The profile is wrong", errors.ProfileError),
+    "not-found": Problem("There is no such thing", _MISSING),
+    "refused": Problem("You may not do this", _REFUSED),
+    "unauthenticated": Problem("Nobody proved who asks", _UNPROVEN),
+    "conflict": Problem("The state forbids it", _CONFLICT),
+    "not-ready": Problem("Accepted, not served yet", errors.NotReady),
+    "unavailable": Problem("The server cannot answer now", _DOWN),
+    "build-failed": Problem("A part failed", errors.BuildFailed),
+    "machine": Problem("The machine lacks something", _MACHINE),
+    "internal-error": Problem("A defect of the master", errors.InternalError),
+    # what was sent
+    "invalid-json": Problem("The body is not one JSON object", _INPUT),
+    "invalid-message": Problem("A member of the message is wrong", _INPUT),
+    "invalid-text": Problem("A character cannot travel", _INPUT),
+    "invalid-title": Problem("The title is not acceptable", _INPUT),
+    "invalid-parameters": Problem("The parameters break the schema of the release", _INPUT),
+    "too-large": Problem("The message is too large", _INPUT),
+    "unsupported-content-type": Problem("The body is not declared as JSON", _INPUT),
+    "not-acceptable": Problem("The answer would be JSON", _INPUT),
+    "unknown-method": Problem("There is no such method", _MISSING),
+    "wrong-http-method": Problem("Methods are called by POST", _INPUT),
+    # certificates
+    "invalid-key": Problem("The private key cannot be read", _INPUT),
+    "weak-key": Problem("The key is too weak", _INPUT),
+    "invalid-csr": Problem("The signing request cannot be read", _INPUT),
+    "invalid-certificate": Problem("The certificate cannot be read", _INPUT),
+    "invalid-signature": Problem("The signature cannot be read", _INPUT),
+    "invalid-subject": Problem("No certificate can be made for this subject", _INPUT),
+    "name-not-allowed": Problem("A certificate for this name is not signed", _REFUSED),
+    "wrong-signature": Problem("The signature does not match", _UNPROVEN),
+    "certificate-too-old": Problem("The certificate expired too long ago", _UNPROVEN),
+    "certificate-revoked": Problem("The certificate was revoked", _UNPROVEN),
+    "certificate-expired": Problem("The certificate expired", _UNPROVEN),
+    "certificate-unknown": Problem("The certificate is not one of this master", _UNPROVEN),
+    "certificate-refused": Problem("The server refused the certificate", _UNPROVEN),
+    "server-not-trusted": Problem("The server's certificate is not trusted", _REFUSED),
+    "file-unreadable": Problem("A file cannot be read", _MACHINE),
+    "authority-unreadable": Problem("The authority cannot be read", _MACHINE),
+    # things that do not exist, with the codes that the field's full master uses
+    "instance-not-found": Problem("There is no such instance", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
+    "host-not-found": Problem("There is no such host instance", _MISSING, "HOST-INSTANCE-NOT-FOUND"),
+    "tree-not-found": Problem("There is no such instance tree", _MISSING, "INSTANCE-TREE-NOT-FOUND"),
+    "partition-free": Problem("No instance lives there", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
+    "node-not-found": Problem("There is no such node", _MISSING, "COMPUTE-NODE-NOT-FOUND"),
+    "supply-not-found": Problem("The release is not supplied there", _MISSING, "SOFTWARE-INSTALLATION-NOT-FOUND"),
+    "hateoas-not-offered": Problem("HATEOAS is not offered", _MISSING, "HATEOAS-URL-NOT-FOUND"),
+    "destroy-not-requested": Problem(
+        "Its destruction was not requested", _CONFLICT, "SOFTWARE-INSTALLATION-DESTROY-NOT-REQUESTED"
+    ),
+}
+
+# Statuses of the slapos.* dialect where they differ from the kind's own (spec/02 §1.1: never 404).
+_FIELD_STATUS = {401: 401, 404: 403, 409: 403, 507: 500}
+_OWN_STATUS = {"unsupported-content-type": 415, "not-acceptable": 406, "too-large": 413, "wrong-http-method": 405}
+
+
+def problem_of(error: HyperopenxError) -> Problem:
+    """The type of ``error``: by its reference, else by its class."""
+    found = PROBLEMS.get(error.reference)
+    if found is not None and isinstance(error, found.kind):
+        return found
+    return PROBLEMS[type(error).default_reference]
+
+
+def status_of(error: HyperopenxError) -> int:
+    """The HTTP status of ``error`` in our own dialect."""
+    return _OWN_STATUS.get(error.reference, type(error).status)
+
+
+def to_problem(error: HyperopenxError) -> dict[str, Any]:
+    """The RFC 9457 body: ``type, title, status, detail`` and our ``reference, context, hint, kind``."""
+    problem = problem_of(error)
+    reference = error.reference if PROBLEMS.get(error.reference) is problem else type(error).default_reference
+    return {
+        "type": URN + reference,
+        "title": problem.title,
+        "status": status_of(error),
+        "detail": error.message,
+        "reference": error.reference,
+        "context": {str(key): _plain(value) for key, value in error.context.items()},
+        "hint": error.hint,
+        "kind": type(error).__name__,
+    }
+
+
+def to_field_error(error: HyperopenxError) -> dict[str, Any]:
+    """The body of the ``slapos.*`` dialect: exactly ``status, type, title``."""
+    status = field_status_of(error)
+    code = problem_of(error).field_code or HTTPStatus(status).phrase
+    return {"status": status, "type": code, "title": error.message}
+
+
+def field_status_of(error: HyperopenxError) -> int:
+    """The HTTP status of ``error`` in the ``slapos.*`` dialect."""
+    if error.reference == "unknown-method":
+        return 404
+    status = status_of(error)
+    return _FIELD_STATUS.get(status, status)
+
+
+def from_answer(status: int, body: object, where: str) -> HyperopenxError:
+    """The error that an answer with ``status`` and decoded JSON ``body`` (or None) stands for.
+
+    ``where`` names the server and method for the context when the body says nothing useful.
+    """
+    if isinstance(body, Mapping):
+        if isinstance(body.get("kind"), str) and "detail" in body:
+            context = body.get("context")
+            return errors.from_data({**body, "message": body["detail"], "context": _mapping(context)})
+        if isinstance(body.get("title"), str):
+            return _of_status(status)(body["title"], context={"status": status, "type": str(body.get("type", ""))})
+    return _of_status(status)(
+        f"{where} answered {status} without an explanation.",
+        context={"status": status, "where": where},
+        hint="Check that the address is that of a Hyper Open X master.",
+    )
+
+
+def _of_status(status: int) -> type[HyperopenxError]:
+    kinds: dict[int, type[HyperopenxError]] = {
+        401: errors.Unauthenticated,
+        403: errors.Refused,
+        404: errors.NotFound,
+        409: errors.Conflict,
+        502: errors.Unavailable,
+        503: errors.Unavailable,
+        504: errors.Unavailable,
+    }
+    return kinds.get(status, errors.InputError if 400 <= status < 500 else errors.InternalError)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _plain(value: object) -> object:
+    """``value`` when JSON has it, else its text: a context must never be what makes an answer fail."""
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(member) for key, member in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(member) for member in value]
+    return str(value)
