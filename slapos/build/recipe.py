@@ -120,6 +120,10 @@ class Recipe:
         """Give an option a value that is data: never evaluated, whatever it contains."""
         self.options[option] = checked(value)
 
+    def stage(self, stage: str) -> None:
+        """Tell who watches the run what the part does now, in a word: ``fetch``, ``configure``, ``make``."""
+        getattr(self.buildout, "stage", lambda stage: None)(stage)
+
     def error(self, option: str, sentence: str, *, reference: str = "", hint: str = "") -> ProfileError:
         """An error about one option of this part, with its file and line, to raise."""
         return self.view.error(option, sentence, reference=reference, hint=hint)

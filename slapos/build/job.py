@@ -1,0 +1,99 @@
+"""A run of the engine as data: what is asked (``Job``), told meanwhile (``Progress``), how it ended (``Result``).
+
+These cross two process borders as JSON; ``as_data`` and ``from_data`` are inverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["build", "instance"]
+Outcome = Literal["done", "failed", "waiting", "timeout", "interrupted"]
+PartOutcome = Literal["installed", "kept", "failed", "waiting", "blocked"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: ``profile`` (path or URL) in ``directory``, as ``user`` (None: as ourselves).
+
+    ``overrides`` are option values (data) that win over the profile's; ``environment`` is added to a clean one;
+    ``log`` is a path in a directory of the node's; ``time_limit`` in seconds; ``label`` names the run for people;
+    ``expected`` are seconds per part from the last build.
+    """
+
+    kind: Kind
+    directory: str
+    profile: str
+    log: str
+    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    user: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    umask: int = 0o027
+    time_limit: float | None = None
+    label: str = ""
+    expected: Mapping[str, float] = field(default_factory=dict)
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Job:
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``part`` number ``index`` of ``total`` (from 1) is at ``stage``: ``install``, ``update`` or ``fetch``.
+
+    ``elapsed`` seconds since the run began; ``expected`` seconds of this part in the last build, if there was one.
+    """
+
+    part: str
+    index: int
+    total: int
+    stage: str
+    elapsed: float
+    expected: float | None = None
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """How one part ended; ``sentence`` is empty for ``installed`` and ``kept``; ``seconds`` of work."""
+
+    part: str
+    outcome: PartOutcome
+    sentence: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """A profile that was read, with the digest of its bytes."""
+
+    location: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """``sentence`` is for people; ``error`` is :meth:`HyperopenxError.as_data` of the first failure."""
+
+    outcome: Outcome
+    sentence: str
+    error: dict[str, Any] | None = None
+    seconds: float = 0.0
+    parts: tuple[PartResult, ...] = ()
+    profiles: tuple[Profiled, ...] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Result:
+        fields = dict(data)
+        fields["parts"] = tuple(PartResult(**part) for part in data["parts"])
+        fields["profiles"] = tuple(Profiled(**profile) for profile in data["profiles"])
+        return cls(**fields)

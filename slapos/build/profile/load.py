@@ -1,0 +1,124 @@
+"""Reads a profile with all that it extends, from files and over http(s), and remembers what was read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urljoin, urlsplit
+
+from slapos.build.job import Profiled
+from slapos.build.options import Origin, profile_error
+from slapos.build.profile.reader import Section, Sections, Step, final_text, merge, parse
+from slapos.model.errors import NotFound
+
+Read = Callable[[str], bytes]
+
+
+@dataclass
+class Loaded:
+    """The merged sections, what was read (each once, in order), and the file that first named each section."""
+
+    sections: Sections = field(default_factory=dict)
+    profiles: list[Profiled] = field(default_factory=list)
+    first: dict[str, Origin] = field(default_factory=dict)
+
+
+def is_url(location: str) -> bool:
+    """Whether it is an http, https or file URL."""
+    return urlsplit(location).scheme in {"http", "https", "file"}
+
+
+def base_of(location: str) -> str:
+    """The directory of a path, or the URL up to its last slash, without the slash."""
+    return location.rpartition("/")[0] if is_url(location) else os.path.dirname(location)
+
+
+def joined(base: str, location: str) -> str:
+    """What ``location``, written in a profile whose base is ``base``, names."""
+    if is_url(location):
+        return location
+    if is_url(base):
+        return location if os.path.isabs(location) else urljoin(f"{base}/", location)
+    return os.path.normpath(os.path.join(base, os.path.expanduser(location)))
+
+
+def load(location: str, read: Read) -> Loaded:
+    """Read ``location`` (absolute path or URL) and, below it, what it extends.
+
+    :class:`ProfileError` with the place of the ``extends`` for a cycle or a file that does not exist.
+    """
+    loaded = Loaded()
+    _Loader(loaded, read).load(location, [], None)
+    return loaded
+
+
+class _Loader:
+    def __init__(self, loaded: Loaded, read: Read) -> None:
+        self.loaded = loaded
+        self.read = read
+        self.known: dict[str, Sections] = {}
+
+    def load(self, location: str, above: list[str], origin: Origin | None) -> None:
+        """Merge what ``location`` extends, then itself, into the result."""
+        if location in above:
+            chain = " extends ".join([*above[above.index(location) :], location])
+            raise profile_error(
+                f"a profile extends itself: {chain}.",
+                section="buildout",
+                option="extends",
+                origin=origin,
+                reference="cycle",
+            )
+        sections = self._parsed(location, origin)
+        for option in ("extends", "optional-extends"):
+            self._extend(sections.get("buildout", {}).get(option), option, location, above)
+        own = {name: _without_extends(name, section) for name, section in sections.items()}
+        self.loaded.sections = merge(self.loaded.sections, own)
+        for name, section in own.items():
+            line = min((steps[0].origin.line for steps in section.values() if steps), default=1)
+            self.loaded.first.setdefault(name, Origin(location, line))
+
+    def _extend(self, steps: list[Step] | None, option: str, location: str, above: list[str]) -> None:
+        if not steps:
+            return
+        origin = steps[-1].origin
+        for name in final_text(steps).split():
+            target = joined(base_of(location), name)
+            if option == "optional-extends" and not is_url(target) and not os.path.exists(target):
+                continue
+            self.load(target, [*above, location], origin)
+
+    def _parsed(self, location: str, origin: Origin | None) -> Sections:
+        if location not in self.known:
+            data = self._bytes(location, origin)
+            self.loaded.profiles.append(Profiled(location, hashlib.sha256(data).hexdigest(), len(data)))
+            try:
+                text = data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                line = data.count(b"\n", 0, error.start) + 1
+                raise profile_error("is not UTF-8 text.", origin=Origin(location, line)) from None
+            self.known[location] = parse(text, location)
+        return self.known[location]
+
+    def _bytes(self, location: str, origin: Origin | None) -> bytes:
+        try:
+            return self.read(location)
+        except NotFound as error:
+            if origin is None:
+                raise
+            raise profile_error(
+                error.message,
+                section="buildout",
+                option="extends",
+                origin=origin,
+                reference="missing-profile",
+                hint=error.hint,
+            ) from None
+
+
+def _without_extends(name: str, section: Section) -> Section:
+    if name != "buildout":
+        return section
+    return {option: steps for option, steps in section.items() if option not in {"extends", "optional-extends"}}

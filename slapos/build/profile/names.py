@@ -1,0 +1,84 @@
+"""Recipe names: one table, filled from the entry points of our own distribution.
+
+A recipe is named ``<distribution>:<entry>``.  Stock buildout asks ``pkg_resources`` and may install an egg into the
+running process; here a name is looked up, and a name that is not in the table goes to ``foreign``, today a clear
+refusal, later a fresh interpreter with the release's own eggs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
+from typing import Any
+
+from slapos.build.options import Origin, profile_error
+from slapos.build.recipe import Recipe
+
+DISTRIBUTION = "hyperopenx"
+GROUP = "zc.buildout"
+NOTHING = "slapos.build:nothing"
+
+Foreign = Callable[[str, Origin | None, str], type]
+
+
+@cache
+def own_recipes() -> Mapping[str, EntryPoint]:
+    """``hyperopenx:<entry>`` → entry point, of the installed distribution."""
+    try:
+        found = distribution(DISTRIBUTION).entry_points
+    except PackageNotFoundError:
+        return {}
+    return {f"{DISTRIBUTION}:{point.name}": point for point in found if point.group == GROUP}
+
+
+def refuse_foreign(name: str, origin: Origin | None, section: str) -> type:
+    """The answer to a recipe that is not ours."""
+    close = difflib.get_close_matches(name, list(own_recipes()), n=1)
+    raise profile_error(
+        f"there is no recipe {name!r} here.",
+        section=section,
+        option="recipe",
+        origin=origin,
+        reference="unknown-recipe",
+        hint=f"Did you mean {close[0]}?" if close else f"Recipes of {DISTRIBUTION} are available, others are not yet.",
+    )
+
+
+class Nothing(Recipe):
+    """Does nothing; stands in for a recipe whose outputs are given (nested profiles)."""
+
+    def install(self) -> list[str]:
+        return []
+
+
+class RecipeTable:
+    """Finds the class of a recipe; ``extra`` classes go before the installed ones."""
+
+    def __init__(self, extra: Mapping[str, type] | None = None, foreign: Foreign = refuse_foreign) -> None:
+        self.extra = {NOTHING: Nothing, **(extra or {})}
+        self.foreign = foreign
+
+    def find(self, name: str, origin: Origin | None, section: str) -> type:
+        """The class; :class:`ProfileError` ``unknown-recipe`` with the place of the option ``recipe``."""
+        if name in self.extra:
+            return self.extra[name]
+        point = own_recipes().get(name)
+        if point is None:
+            return self.foreign(name, origin, section)
+        loaded: Any = point.load()
+        if not isinstance(loaded, type):
+            raise TypeError(f"{name} is no class")
+        return loaded
+
+
+def preload() -> list[str]:
+    """Import all recipes of ours; the names of those that cannot be imported (their use will say why)."""
+    missing = []
+    for name, point in own_recipes().items():
+        try:
+            point.load()
+        except ImportError:
+            missing.append(name)
+    return missing
