@@ -1,0 +1,18 @@
+"""``slapos token node``."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from slapos.cli.connection import open_client
+from slapos.cli.lazy import Command
+from slapos.cli.output import emit
+
+
+@click.command(cls=Command)
+@click.option("--name", default="", help="What the node will be called.")
+def node(name: str) -> None:
+    """Make a one-time token for a computer; use it there with 'slapos node register NAME --token TOKEN'."""
+    made = open_client().token("node", name=name)
+    emit({"token": made, "kind": "node"}, lambda: Text(made))

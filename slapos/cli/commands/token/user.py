@@ -1,0 +1,20 @@
+"""``slapos token user``."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from slapos.cli.connection import open_client
+from slapos.cli.lazy import Command
+from slapos.cli.output import emit
+
+
+@click.command(cls=Command)
+@click.argument("login", metavar="LOGIN")
+@click.option("--operator", is_flag=True, help="The person may do everything, and it is logged.")
+def user(login: str, operator: bool) -> None:
+    """Make a one-time token for the person LOGIN, who uses it with 'slapos join'."""
+    kind = "operator" if operator else "user"
+    made = open_client().token(kind, reference=login)
+    emit({"token": made, "kind": kind, "reference": login}, lambda: Text(made))

@@ -1,0 +1,96 @@
+"""How a command finds the master and the node that it speaks about."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from slapos.cli.site.layout import CATALOGUE_VARIABLE, Layout, release_path, site_layout
+from slapos.model.errors import InputError, NotFound
+from slapos.slap.config import state_directory
+
+if TYPE_CHECKING:
+    from slapos.node.config import NodeConfig
+    from slapos.slap.client import Client
+
+FIELD_NODE_CONFIG = "/etc/opt/slapos/slapos.cfg"
+
+
+def given_cfg() -> str | None:
+    """The ``--cfg`` of this command line."""
+    context = click.get_current_context(silent=True)
+    found = context.find_root().meta.get("slapos.cfg") if context is not None else None
+    return str(found) if found else None
+
+
+def open_client(cfg: str | None = None) -> Client:
+    """A client with the identity of the person: ``--cfg``, the environment, this machine's site, the home directory."""
+    from slapos.slap.client import Client, load_client_config
+
+    made: Client = Client.from_config(load_client_config(cfg or given_cfg()))
+    return made
+
+
+def naming(reference: str) -> dict[str, str]:
+    """How the client is told which instance: by guid (``SOFTINST-<n>``), else by the title of a root."""
+    return {"guid": reference} if reference.startswith("SOFTINST-") else {"title": reference}
+
+
+def node_config_path() -> str:
+    """``--cfg``, ``$SLAPOS_CONFIGURATION``, the one node of this machine's state, the path of existing tools.
+
+    :raises NotFound: ``no-node-configuration`` when there is none; :class:`InputError` ``which-node`` when several.
+    """
+    if path := given_cfg() or os.environ.get("SLAPOS_CONFIGURATION"):
+        return path
+    found = sorted(glob.glob(os.path.join(glob.escape(state_directory()), "node", "*", "slapos.cfg")))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"This machine has {len(found)} nodes.",
+            reference="which-node",
+            context={"configurations": found},
+            hint="Choose one with --cfg.",
+        )
+    if os.path.exists(FIELD_NODE_CONFIG):
+        return FIELD_NODE_CONFIG
+    raise NotFound(
+        "There is no node on this machine.",
+        reference="no-node-configuration",
+        context={"looked in": [os.path.join(state_directory(), "node"), FIELD_NODE_CONFIG]},
+        hint="Make one with 'slapos node register', or with 'slapos up'.",
+    )
+
+
+def open_node_config() -> NodeConfig:
+    from slapos.node.config import load_config
+
+    return load_config(node_config_path())
+
+
+def release_url(text: str) -> str:
+    """What a person calls a release, as its URL: a URL, a path, or the name of a release of the catalogue."""
+    if "://" in text or os.path.isabs(text):
+        return text
+    layout = site_layout()
+    name = text.removeprefix("product.")
+    if "/" not in name and not name.endswith(".cfg") and os.path.exists(release_path(layout.catalogue, name)):
+        return release_path(layout.catalogue, name)
+    if os.path.isfile(text):
+        return os.path.abspath(text)
+    raise InputError(
+        f"{text!r} is no URL, no file, and no release of the catalogue.",
+        reference="unknown-release",
+        context={"release": text, "catalogue": layout.catalogue, "releases": catalogue_releases(layout)},
+        hint=f"Name one of the releases, give a URL or a path, or set {CATALOGUE_VARIABLE}.",
+    )
+
+
+def catalogue_releases(layout: Layout) -> list[str]:
+    """Names of the releases of the catalogue."""
+    pattern = os.path.join(glob.escape(layout.catalogue), "software", "*", "software.cfg")
+    return sorted(os.path.basename(os.path.dirname(path)) for path in glob.glob(pattern))

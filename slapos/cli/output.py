@@ -1,0 +1,96 @@
+"""What a command prints: text for people through rich, or one JSON document.
+
+Results go to stdout, everything else (progress, warnings, errors) to stderr, so that results can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from slapos.model.errors import HyperopenxError
+
+#: Colours of one-word states, wherever they are shown.
+COLOURS = {
+    "ok": "green", "started": "green", "available": "green", "online": "green", "running": "green", "done": "green",
+    "working": "cyan", "building": "cyan", "waiting": "yellow", "pending": "yellow", "orphan": "yellow",
+    "error": "red", "failed": "red", "offline": "red", "fatal": "red",
+    "stopped": "dim", "destroyed": "dim", "unknown": "dim", "free": "dim",
+}  # fmt: skip
+
+
+def stdout() -> Console:
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def is_json() -> bool:
+    """Whether the person asked for JSON, before or after the command's name."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.find_root().meta.get("slapos.format") == "json"
+
+
+def emit(data: Any, render: Callable[[], RenderableType | Iterable[RenderableType]]) -> None:
+    """``data`` as JSON, or what ``render`` makes of it for people."""
+    if is_json():
+        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+        return
+    made = render()
+    console = stdout()
+    for item in [made] if isinstance(made, str) or not isinstance(made, Iterable) else made:
+        console.print(item)
+
+
+def say(text: str) -> None:
+    """A line for people beside the result; silent with JSON."""
+    if not is_json():
+        stderr().print(text)
+
+
+def state(word: str) -> Text:
+    """A one-word state in its colour."""
+    return Text(word or "unknown", style=COLOURS.get(word, ""))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[RenderableType]], empty: str) -> RenderableType:
+    """A table without frames; ``empty`` is the sentence shown in its place when there are no rows."""
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(escape(cell) if isinstance(cell, str) else cell for cell in row))
+    return made if made.row_count else Text(empty)
+
+
+def print_error(error: HyperopenxError, as_json: bool) -> None:
+    """Reference, sentence, context and hint: as four parts for people, or as one document."""
+    if as_json:
+        sys.stderr.write(json.dumps({"error": error.as_data()}, ensure_ascii=False, default=str) + "\n")
+        return
+    console = stderr()
+    console.print(Text.assemble(("error ", "bold red"), (f"{error.reference}: ", "bold"), error.message))
+    for key, value in error.context.items():
+        console.print(Text.assemble("  ", (f"{key}: ", "dim"), _shown(value)))
+    if error.hint:
+        console.print(Text.assemble("  ", ("→ ", "cyan"), error.hint))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        lines = value.rstrip().splitlines() or [""]
+    elif isinstance(value, list | tuple):
+        lines = [str(item) for item in value] or ["none"]
+    else:
+        lines = [json.dumps(value, ensure_ascii=False, default=str)]
+    return lines[0] if len(lines) == 1 else "".join(f"\n    {line}" for line in lines)

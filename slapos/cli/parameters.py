@@ -1,0 +1,107 @@
+"""Parameters as people write them: ``key=value``, ``key:=json``, or a JSON or YAML file.
+
+The protocol carries flat texts.  A structure travels as JSON text under the key ``_`` (serialisation
+``json-in-xml``); which of both a release expects is said by its schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from slapos.model.errors import InputError
+
+STRUCTURE_KEY = "_"
+FILE_ENDINGS = (".json", ".yaml", ".yml")
+
+
+def read_parameters(words: Sequence[str], file: str | None = None) -> dict[str, Any]:
+    """The parameters of ``words`` over those of ``file``; a word may itself name a file.
+
+    :raises InputError: ``invalid-parameters`` with the word or the file, line and column that cannot be read.
+    """
+    read: dict[str, Any] = read_file(file) if file else {}
+    for word in words:
+        if "=" not in word and word.endswith(FILE_ENDINGS):
+            read.update(read_file(word))
+        else:
+            key, value = read_pair(word)
+            read[key] = value
+    return read
+
+
+def read_pair(word: str) -> tuple[str, Any]:
+    """``key=value`` gives a text, ``key:=json`` the value of the JSON."""
+    key, equals, value = word.partition("=")
+    if not equals or key in ("", ":"):
+        raise InputError(
+            f"{word!r} is not key=value.",
+            reference="invalid-parameters",
+            context={"field": word},
+            hint="Write key=value, key:=json, or the path of a .json or .yaml file.",
+        )
+    if not key.endswith(":"):
+        return key, value
+    try:
+        return key[:-1], json.loads(value)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{key[:-1]}: {value!r} is not JSON: {error.msg} at position {error.pos}.",
+            reference="invalid-parameters",
+            context={"field": key[:-1], "position": error.pos},
+            hint=f"Write {key[:-1]}=text for a plain text.",
+        ) from None
+
+
+def read_file(path: str) -> dict[str, Any]:
+    """The object in a ``.json``, ``.yaml`` or ``.yml`` file."""
+    if not path.endswith(FILE_ENDINGS):
+        raise InputError(
+            f"{path}: parameters are read from .json, .yaml or .yml files.",
+            reference="invalid-parameters",
+            context={"file": path},
+        )
+    try:
+        with open(path, encoding="utf-8") as stream:
+            data = json.load(stream) if path.endswith(".json") else yaml.safe_load(stream)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.", reference="no-such-file", context={"file": path}) from None
+    except (json.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}", reference="invalid-parameters", context={"file": path}
+        ) from None
+    if not isinstance(data, dict):
+        raise InputError(
+            f"{path} holds a {type(data).__name__}; parameters are an object (key: value).",
+            reference="invalid-parameters",
+            context={"file": path},
+        )
+    return {str(key): value for key, value in data.items()}
+
+
+def is_structured(values: Mapping[str, Any]) -> bool:
+    """Whether ``values`` hold anything that a flat text cannot carry."""
+    return any(not isinstance(value, str) for value in values.values())
+
+
+def serialise(values: Mapping[str, Any], structured: bool) -> dict[str, str]:
+    """``values`` as the protocol carries them; already wrapped ones are left as they are."""
+    if set(values) == {STRUCTURE_KEY} and isinstance(values[STRUCTURE_KEY], str):
+        return {STRUCTURE_KEY: values[STRUCTURE_KEY]}
+    if structured:
+        return {STRUCTURE_KEY: json.dumps(values, ensure_ascii=False, sort_keys=True)} if values else {}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+
+def read_texts(words: Sequence[str], field: str) -> dict[str, str]:
+    """``key=value`` words whose values are texts (SLA)."""
+    texts = {}
+    for word in words:
+        key, value = read_pair(word)
+        if not isinstance(value, str):
+            raise InputError(f"{field}: {key} is a text.", reference="invalid-parameters", context={"field": key})
+        texts[key] = value
+    return texts

@@ -1,0 +1,148 @@
+"""Instances, nodes and supplies as people see them: rich renderables made of model data; nothing is printed here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from slapos.cli.output import state, table
+from slapos.model.objects import Event, Instance, NodeView, Supply
+
+if TYPE_CHECKING:
+    from slapos.slap.client import Tree as InstanceTree
+
+
+def fields(rows: Iterable[tuple[str, RenderableType]]) -> RenderableType:
+    """``name  value`` lines."""
+    made = Table.grid(padding=(0, 2, 0, 0))
+    made.add_column(style="dim")
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(name, Text(value) if isinstance(value, str) else value)
+    return made
+
+
+def ago(second: int, now: float | None = None) -> str:
+    """``12 s ago``; ``never`` for 0."""
+    if not second:
+        return "never"
+    passed = max(0, int((time.time() if now is None else now) - second))
+    return f"{duration(passed)} ago"
+
+
+def duration(seconds: float) -> str:
+    """``8 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    whole = int(seconds)
+    for size, name, small, small_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {name} {rest} {small_name}" if rest else f"{whole // size} {name}"
+    return f"{whole} s"
+
+
+def short_release(url: str) -> str:
+    """``website`` for ``…/software/website/software.cfg``; the URL where it has another form."""
+    parts = url.rstrip("/").split("/")
+    return parts[-2] if len(parts) > 1 and parts[-1] == "software.cfg" else url
+
+
+def instance_table(instances: Sequence[Instance]) -> RenderableType:
+    rows = [
+        (item.title, item.guid, state(item.health), item.state, short_release(item.release), item.node, item.sentence)
+        for item in instances
+    ]
+    columns = ("title", "reference", "health", "wanted", "release", "node", "what it does")
+    return table(columns, rows, "There are no instances yet. Order one with 'slapos request'.")
+
+
+def tree_view(branch: InstanceTree) -> RenderableType:
+    """The tree with states, sentences and promises."""
+    tree = Tree(branch_label(branch.instance), guide_style="dim")
+    add_children(tree, branch)
+    return tree
+
+
+def add_children(tree: Tree, branch: InstanceTree) -> None:
+    for child in branch.children:
+        add_children(tree.add(branch_label(child.instance)), child)
+
+
+def branch_label(item: Instance) -> RenderableType:
+    words = [Text(item.title, style="bold"), state(item.health)]
+    if item.orphan:
+        words.append(state("orphan"))
+    kind = "shared" if item.shared else item.software_type
+    place = f"{item.node} {item.partition}".strip()
+    words.append(Text(" · ".join(part for part in (item.guid, kind, place) if part), style="dim"))
+    lines: list[RenderableType] = [Text("  ").join(words)]
+    if item.sentence:
+        lines.append(Text(item.sentence))
+    lines += [Text(f"  {reason}", style="yellow") for reason in item.reasons]
+    lines += [
+        Text.assemble(("✓ ", "green") if promise.ok else ("✗ ", "red"), promise.name, ("  " + promise.message, "dim"))
+        for promise in item.promises
+    ]
+    return Group(*lines)
+
+
+def instance_view(item: Instance) -> RenderableType:
+    """What a requester wants to know of an instance: where it is, what it was told, what it tells."""
+    rows: list[tuple[str, RenderableType]] = [
+        ("title", item.title),
+        ("reference", item.guid),
+        ("release", item.release),
+        ("software type", item.software_type + (" (shared)" if item.shared else "")),
+        ("wanted", state(item.state)),
+        ("health", state(item.health)),
+        ("what it does", item.sentence),
+        ("node", f"{item.node} {item.partition}".strip() or "none yet"),
+    ]
+    rows += [("addresses", ", ".join(address.ip for address in item.addresses))] if item.addresses else []
+    rows += [("SLA", ", ".join(f"{key}={value}" for key, value in item.sla.items()))] if item.sla else []
+    parts: list[RenderableType] = [fields(rows)]
+    for title, values in (("parameters", item.parameters), ("connection parameters", item.connection)):
+        parts.append(Text(f"\n{title}", style="bold"))
+        parts.append(fields(sorted(values.items())) if values else Text("none", style="dim"))
+    return Group(*parts)
+
+
+def node_table(nodes: Sequence[NodeView]) -> RenderableType:
+    rows = [
+        (node.reference, node.name, state("online" if node.online else "offline"), f"{node.busy} of {node.partitions}",
+         ago(node.seen), str(len(node.supplies)))
+        for node in nodes
+    ]  # fmt: skip
+    columns = ("reference", "name", "state", "partitions in use", "last seen", "releases")
+    return table(columns, rows, "There are no nodes yet. Make one with 'slapos node register'.")
+
+
+def node_view(node: NodeView) -> RenderableType:
+    rows: list[tuple[str, RenderableType]] = [
+        ("reference", node.reference),
+        ("name", node.name),
+        ("state", state("online" if node.online else "offline")),
+        ("last seen", ago(node.seen)),
+        ("partitions", f"{node.busy} of {node.partitions} in use"),
+    ]
+    rows += [("network", node.network)] if node.network else []
+    rows += [(str(key).replace("_", " "), str(value)) for key, value in sorted(node.details.items()) if value]
+    return Group(fields(rows), Text("\nreleases", style="bold"), supply_table(node.supplies))
+
+
+def supply_table(supplies: Sequence[Supply]) -> RenderableType:
+    rows = [(item.release, item.state, state(item.reported), item.sentence) for item in supplies]
+    return table(("release", "wanted", "state", "what it does"), rows, "No release is supplied.")
+
+
+def event_table(events: Sequence[Event]) -> RenderableType:
+    rows = [
+        (time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(event.date)), event.kind, event.actor, event.sentence)
+        for event in events
+    ]
+    return table(("date", "what", "who", "sentence"), rows, "Nothing happened yet.")

@@ -1,0 +1,108 @@
+"""Waiting until an instance is what was asked for, and showing what happens meanwhile."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from slapos.cli.progress import Progress
+from slapos.cli.views import short_release, tree_view
+from slapos.model.errors import BuildFailed, NotFound, NotReady, Refused
+from slapos.model.objects import Instance, Supply
+from slapos.model.states import Health, InstanceState, SupplyReport
+
+if TYPE_CHECKING:
+    from slapos.slap.client import Client, Tree
+
+LOOK_SECONDS = 0.5
+#: A failure is tried again by the node; one that lasts is told to who waits.
+ERROR_SECONDS = 60.0
+
+_REACHED = {
+    InstanceState.STARTED: Health.OK,
+    InstanceState.STOPPED: Health.STOPPED,
+    InstanceState.DESTROYED: Health.DESTROYED,
+}
+
+
+def served(instance: Instance) -> bool:
+    """Whether the node brought about what was last asked for."""
+    return instance.health == _REACHED[instance.state]
+
+
+class Watch:
+    """Looks at one tree, and at the supply that it waits for."""
+
+    def __init__(self, *, client: Client, instance: Instance) -> None:
+        self.client = client
+        self.instance = instance
+        self._failing_since: float | None = None
+
+    def look(self) -> tuple[bool, RenderableType, str]:
+        """For :meth:`Progress.watch`.  :class:`BuildFailed` when a failure lasts."""
+        tree = self._tree()
+        if tree is None:  # destroyed: there is nothing left to see
+            return True, Text(""), "destroyed"
+        self.instance = tree.instance
+        supply = self._supply()
+        self._judge(supply)
+        lines: list[RenderableType] = [tree_view(tree)]
+        line = f"{self.instance.title}: {self.instance.sentence or self.instance.health}"
+        if supply is not None and supply.reported is not SupplyReport.AVAILABLE:
+            sentence = f"{short_release(supply.release)}: {supply.sentence or supply.reported}"
+            lines.append(Text(sentence, style="red" if supply.reported is SupplyReport.ERROR else "cyan"))
+            line = sentence
+        return served(self.instance), Group(*lines), line
+
+    def _tree(self) -> Tree | None:
+        try:
+            return self.client.tree(self.instance.guid)
+        except NotFound:
+            if self.instance.state is InstanceState.DESTROYED:
+                return None
+            raise
+
+    def _supply(self) -> Supply | None:
+        """The release of the instance on its node; None when we may not see the node."""
+        if not self.instance.node:
+            return None
+        try:
+            supplies = self.client.node(self.instance.node).supplies
+        except (Refused, NotFound):
+            return None
+        return next((item for item in supplies if item.release == self.instance.release), None)
+
+    def _judge(self, supply: Supply | None) -> None:
+        failed = self.instance.health is Health.ERROR or (supply and supply.reported is SupplyReport.ERROR)
+        if not failed:
+            self._failing_since = None
+            return
+        self._failing_since = self._failing_since or time.monotonic()
+        if time.monotonic() - self._failing_since < ERROR_SECONDS:
+            return
+        of_supply = supply is not None and supply.reported is SupplyReport.ERROR
+        raise BuildFailed(
+            (supply.sentence if of_supply and supply else self.instance.sentence) or "It fails.",
+            reference="release-fails" if of_supply else "instance-fails",
+            context={"instance": self.instance.guid, "node": self.instance.node},
+            hint="The node tries again by itself; mend the cause, or give it up with --state destroyed.",
+        )
+
+
+def wait_until_served(client: Client, instance: Instance, seconds: float, progress: Progress | None = None) -> Instance:
+    """The instance once it is served.
+
+    :raises NotReady: ``not-ready`` after ``seconds``; the order stands.
+    :raises BuildFailed: when it failed for :data:`ERROR_SECONDS` without a success between.
+    """
+    watch = Watch(client=client, instance=instance)
+    if not (progress or Progress.for_person()).watch(watch.look, every=LOOK_SECONDS, seconds=seconds):
+        raise NotReady(
+            f"{watch.instance.title} is not served after {seconds:g} s: {watch.instance.sentence}",
+            context={"reasons": list(watch.instance.reasons)},
+            hint=f"The order stands. Look again with: slapos service info {watch.instance.guid}",
+        )
+    return watch.instance
