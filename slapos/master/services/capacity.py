@@ -1,0 +1,89 @@
+"""Taking and giving back partitions.  The counts in ``capacities`` move in the same transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from sqlalchemy import and_, delete, func, insert, select, update
+
+from slapos.master.storage import tables
+from slapos.master.storage.transaction import Transaction
+
+
+def claim(tx: Transaction, node: int, capability: str, instance: int, *, wait: bool) -> str | None:
+    """The reference of a free partition, now the instance's; None when there is none.
+
+    Partitions that other transactions hold are passed over, unless ``wait``.
+    """
+    table = tables.partitions
+    free = select(table.c.reference, table.c.capabilities).where(
+        table.c.node == node, table.c.instance.is_(None), table.c.formatted
+    )
+    if capability:
+        having = tables.partition_capabilities
+        on = and_(having.c.node == table.c.node, having.c.reference == table.c.reference)
+        free = free.join(having, on).where(having.c.capability == capability)
+    else:
+        free = free.where(table.c.capabilities == "[]")
+    free = free.order_by(table.c.position).limit(1).with_for_update(of=table, skip_locked=not wait)
+    found = tx.execute(free).one_or_none()
+    if found is None:
+        return None
+    mine = (table.c.node == node, table.c.reference == found.reference, table.c.instance.is_(None))
+    if tx.execute(update(table).where(*mine).values(instance=instance)).rowcount != 1:
+        return None
+    _count(tx, node, _keys(found.capabilities), -1)
+    tx.partition_changed(node, found.reference)
+    return str(found.reference)
+
+
+def give_back(tx: Transaction, node: int, partition: str) -> None:
+    """The partition is free again; one that its node no longer has is forgotten."""
+    table = tables.partitions
+    mine = (table.c.node == node, table.c.reference == partition)
+    row = tx.execute(select(table.c.capabilities, table.c.formatted).where(*mine)).one()
+    if not row.formatted:
+        tx.execute(delete(table).where(*mine))
+        tx.node_changed(node, reset=True)
+        return
+    tx.execute(update(table).where(*mine).values(instance=None))
+    _count(tx, node, _keys(row.capabilities), 1)
+    tx.partition_changed(node, partition)
+
+
+def recount(tx: Transaction, node: int) -> None:
+    """Writes the counts anew, after the node's format changed."""
+    table, counts = tables.partitions, tables.capacities
+    totals: dict[str, list[int]] = {}
+    formatted = select(table.c.capabilities, table.c.instance).where(table.c.node == node, table.c.formatted)
+    for row in tx.execute(formatted):
+        for key in _keys(row.capabilities):
+            total = totals.setdefault(key, [0, 0])
+            total[0] += 1
+            total[1] += row.instance is None
+    tx.execute(delete(counts).where(counts.c.node == node))
+    rows = [{"node": node, "capability": key, "total": a, "free": b} for key, (a, b) in sorted(totals.items())]
+    if rows:
+        tx.execute(insert(counts), rows)
+
+
+def has_free(tx: Transaction, node: int) -> bool:
+    counts = tables.capacities
+    free = tx.execute(select(func.sum(counts.c.free)).where(counts.c.node == node)).scalar_one_or_none()
+    return bool(free)
+
+
+def _keys(capabilities: str) -> list[str]:
+    """The rows of ``capacities`` that count a partition: its capabilities, or "" when it has none."""
+    return sorted(set(json.loads(capabilities))) or [""]
+
+
+def _count(tx: Transaction, node: int, keys: Iterable[str], change: int) -> None:
+    counts = tables.capacities
+    for key in keys:
+        tx.execute(
+            update(counts)
+            .where(counts.c.node == node, counts.c.capability == key)
+            .values(free=counts.c.free + change)
+        )

@@ -1,0 +1,67 @@
+"""The one place that moves the timestamp of an instance.
+
+A node processes an instance again when its timestamp differs, so it changes exactly when there is something to do
+(docs/explanation/timestamps.rst), and as integer seconds that only grow: ``max(previous + 1, now)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import case, select, update
+
+from slapos.master.services.records import Row, instance_row, select_instances
+from slapos.master.storage import tables
+from slapos.master.storage.identities import instance_guid
+from slapos.master.storage.transaction import Transaction
+from slapos.model.states import Health
+
+CHANGED = "Changed; the node has not reported yet."
+
+
+def about(row: Row) -> tuple[str, str]:
+    """(project, subject) of an instance's events."""
+    return row["project"], instance_guid(row["number"])
+
+
+def lock_tree(tx: Transaction, root: int) -> None:
+    """Nobody else changes the tree until the commit.  SQLite has one writer anyway."""
+    if tx.connection.dialect.name == "postgresql":
+        instances = tables.instances
+        tx.execute(select(instances.c.number).where(instances.c.number == root).with_for_update())
+
+
+def live_tree(tx: Transaction, root: int) -> Sequence[Row]:
+    """The rows of a tree that are not gone, its root first."""
+    instances = tables.instances
+    statement = select_instances().where(instances.c.tree == root, instances.c.gone.is_(None))
+    return tx.execute(statement.order_by(instances.c.number)).mappings().all()
+
+
+def write(tx: Transaction, row: Row, **values: Any) -> None:
+    """Sets columns and wakes those who watch; the node has nothing to do."""
+    instances = tables.instances
+    tx.execute(update(instances).where(instances.c.number == row["number"]).values(**values))
+    tx.instance_changed(row["number"], *(number for number in (row["tree"], row["requester"]) if number is not None))
+
+
+def touch(tx: Transaction, row: Row, now: float, **values: Any) -> None:
+    """Sets columns and gives a new timestamp: the node must process it.  Of a shared instance, its host too."""
+    timestamp = tables.instances.c.timestamp
+    values["timestamp"] = case((timestamp + 1 > int(now), timestamp + 1), else_=int(now))
+    if row["node"] is not None:
+        values.setdefault("health", Health.WORKING.value)
+        values.setdefault("sentence", CHANGED)
+    write(tx, row, **values)
+    if not row["shared"] and row["node"] is not None:
+        tx.partition_changed(row["node"], row["partition"])
+    if row["shared"] and row["host"] is not None:
+        touch_number(tx, row["host"], now)
+
+
+def touch_number(tx: Transaction, number: int | None, now: float) -> None:
+    """Of a live instance that still has something to do; nothing for a destroyed one."""
+    row = instance_row(tx, number)
+    if row is not None and row["gone"] is None:
+        touch(tx, row, now)

@@ -1,0 +1,265 @@
+"""Giving a partition to an instance, or a host to a shared one; serving those that wait.
+
+The decision is :mod:`slapos.master.allocation`'s; here are its facts, read with indexes so that an order costs the
+same however many partitions there are, and its effects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Select, and_, func, or_, select
+
+from slapos.master.allocation.hosts import Host, decide_host
+from slapos.master.allocation.place import Candidate, Decision, Surroundings, decide, quiet_since
+from slapos.master.allocation.sla import Sla, parse_sla
+from slapos.master.services import capacity, history
+from slapos.master.services.changes import about, touch, write
+from slapos.master.services.records import Row, dump, instance_row, select_instances
+from slapos.master.storage import tables
+from slapos.master.storage.identities import instance_guid, instance_number, node_number, node_reference
+from slapos.master.storage.transaction import Transaction
+from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
+
+FIT_LIMIT = 64  # nodes looked at before all of them are, to explain a refusal
+SERVE_LIMIT = 500  # pending requests tried at once
+MASTER = "master"  # the actor of what nobody asked for just now
+
+
+def place(tx: Transaction, row: Row, now: float, *, by: str = MASTER) -> bool:
+    """Allocates a pending instance, or writes down why not; whether it has a place now."""
+    sla = parse_sla(json.loads(row["sla"]))
+    return _place_shared(tx, row, sla, now, by) if row["shared"] else _place_own(tx, row, sla, now, by)
+
+
+def serve_pending(tx: Transaction, now: float, *, node: int | None = None) -> int:
+    """Tries pending requests, the oldest first; how many were served.  ``node``: those that this node could serve."""
+    instances = tables.instances
+    waiting = select(instances.c.number).where(instances.c.pending)
+    if node is not None:
+        supplies = tables.supplies
+        there = select(supplies.c.release).where(
+            supplies.c.node == node, supplies.c.state == SupplyState.AVAILABLE.value
+        )
+        waiting = waiting.where(
+            instances.c.release.in_(there),
+            instances.c.shared.is_(False),
+            or_(instances.c.wanted_node.is_(None), instances.c.wanted_node == node),
+        )
+    served = 0
+    for number in tx.execute(waiting.order_by(instances.c.number).limit(SERVE_LIMIT)).scalars().all():
+        if node is not None and not capacity.has_free(tx, node):
+            break
+        row = instance_row(tx, number)
+        if row is not None and row["pending"]:
+            served += place(tx, row, now)
+    return served
+
+
+def _place_own(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:
+    around = _surroundings(tx, row, sla)
+    decision = Decision()
+    for statement, wait in ((_fitting(row, sla), False), (_all(row, sla), False), (_all(row, sla), True)):
+        candidates = _candidates(tx, statement)
+        decision = decide(sla, candidates, around, now)
+        for choice in decision.choices:
+            node = node_number(choice) or 0
+            partition = capacity.claim(tx, node, sla.capability, row["number"], wait=wait)
+            if partition is not None:
+                quiet = next(quiet_since(candidate, now) for candidate in candidates if candidate.node == choice)
+                _placed(tx, row, choice, partition, quiet, now, by=by)
+                return True
+        if decision.reasons and statement is not None and decision.hopeless:
+            break
+    _wait(tx, row, decision.reasons or ("Others took the last free partitions just now.",), decision.hopeless, now)
+    return False
+
+
+def _placed(
+    tx: Transaction, row: Row, node: str, partition: str, quiet: str | None, now: float, *, by: str
+) -> None:
+    since = f"offline since {quiet}: it starts there when the node is back" if quiet else "not reported yet"
+    sentence = f"Allocated on {node}, which is {since}." if quiet else f"Allocated on {node}; the node has {since}."
+    touch(tx, row, now, pending=False, reasons="[]", health=Health.WORKING.value, sentence=sentence)
+    history.record(tx, about(row), "allocated", f"Allocated on {node}, partition {partition}.", by=by, now=now)
+    _serve_shared(tx, row, now)
+
+
+def _serve_shared(tx: Transaction, row: Row, now: float) -> None:
+    """An instance that has a partition now may be the host that shared instances wait for."""
+    instances = tables.instances
+    waiting = select(instances.c.number).where(
+        instances.c.pending,
+        instances.c.release == row["release"],
+        instances.c.shared,
+        instances.c.project == row["project"],
+    )
+    for number in tx.execute(waiting.order_by(instances.c.number).limit(SERVE_LIMIT)).scalars().all():
+        found = instance_row(tx, number)
+        if found is not None:
+            place(tx, found, now)
+
+
+def _wait(tx: Transaction, row: Row, reasons: Sequence[str], hopeless: bool, now: float) -> None:
+    if json.loads(row["reasons"]) == list(reasons) and row["pending"] != hopeless:
+        return
+    write(
+        tx,
+        row,
+        pending=not hopeless,
+        reasons=dump(list(reasons)),
+        health=Health.PENDING.value,
+        sentence="Waiting for a place: " + " ".join(reasons),
+    )
+    history.record(tx, about(row), "pending", " ".join(reasons), by=MASTER, now=now)
+
+
+def _candidate_columns(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
+    nodes, counts, presence, supplies = tables.nodes, tables.capacities, tables.presence, tables.supplies
+    supplied = and_(
+        supplies.c.node == nodes.c.number,
+        supplies.c.release == row["release"],
+        supplies.c.state == SupplyState.AVAILABLE.value,
+    )
+    counted = and_(counts.c.node == nodes.c.number, counts.c.capability == sla.capability)
+    statement = (
+        select(
+            nodes.c.number,
+            nodes.c.network,
+            func.coalesce(counts.c.total, 0).label("total"),
+            func.coalesce(counts.c.free, 0).label("free"),
+            func.coalesce(presence.c.seen, 0).label("seen"),
+            supplies.c.reported,
+        )
+        .select_from(nodes)
+        .outerjoin(supplies, supplied)
+        .outerjoin(counts, counted)
+        .outerjoin(presence, presence.c.node == nodes.c.number)
+        .where(nodes.c.project == row["project"])
+    )
+    if sla.node:
+        statement = statement.where(nodes.c.number == (node_number(sla.node) or 0))
+    return statement
+
+
+def _fitting(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
+    """The emptiest nodes that hold the release and have room: nearly always, one of them fits."""
+    statement = _candidate_columns(row, sla).where(
+        tables.supplies.c.release.is_not(None), tables.capacities.c.free > 0
+    )
+    if sla.network:
+        statement = statement.where(tables.nodes.c.network == sla.network)
+    return statement.order_by(tables.presence.c.seen.desc(), tables.capacities.c.free.desc()).limit(FIT_LIMIT)
+
+
+def _all(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
+    return _candidate_columns(row, sla).order_by(tables.nodes.c.number)
+
+
+def _candidates(tx: Transaction, statement: Select[tuple[object, ...]]) -> list[Candidate]:
+    return [
+        Candidate(
+            node=node_reference(found["number"]),
+            release=found["reported"] is not None,
+            total=found["total"],
+            free=found["free"],
+            network=found["network"],
+            seen=found["seen"],
+            built=found["reported"] == SupplyReport.AVAILABLE.value,
+            broken=found["reported"] == SupplyReport.ERROR.value,
+        )
+        for found in tx.execute(statement).mappings()
+    ]
+
+
+def _surroundings(tx: Transaction, row: Row, sla: Sla) -> Surroundings:
+    """Asked only for what the SLA names."""
+    companion = _companion_node(tx, row, sla.companion) if sla.companion else ""
+    if not sla.spread and not sla.unique_by_network:
+        return Surroundings(companion_node=companion)
+    others = _others(tx, row)
+    return Surroundings(
+        spread_nodes=frozenset(node_reference(node) for node, spread, _ in others if spread == sla.spread),
+        networks=frozenset(network or node_reference(node) for node, _, network in others),
+        companion_node=companion,
+    )
+
+
+def _others(tx: Transaction, row: Row) -> Iterable[tuple[int, str | None, str]]:
+    """(node, spread, network) of the other placed instances of the tree."""
+    instances, partitions, nodes = tables.instances, tables.partitions, tables.nodes
+    statement = (
+        select(partitions.c.node, instances.c.spread, nodes.c.network)
+        .join(partitions, partitions.c.instance == instances.c.number)
+        .join(nodes, nodes.c.number == partitions.c.node)
+        .where(
+            instances.c.tree == row["tree"], instances.c.gone.is_(None), instances.c.number != row["number"]
+        )
+    )
+    return [(found.node, found.spread, found.network) for found in tx.execute(statement)]
+
+
+def _companion_node(tx: Transaction, row: Row, guid: str) -> str:
+    found = instance_row(tx, instance_number(guid))
+    if found is None or found["project"] != row["project"] or found["node"] is None:
+        return ""
+    return node_reference(found["node"])
+
+
+def _place_shared(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:
+    decision = decide_host(sla, row["software_type"], _hosts(tx, row))
+    if not decision.host:
+        _wait(tx, row, decision.reasons, decision.hopeless, now)
+        return False
+    host = instance_number(decision.host)
+    sentence = f"Served by {decision.host}, which has not reported yet."
+    values = {"host": host, "pending": False, "reasons": "[]", "health": Health.WORKING.value, "sentence": sentence}
+    touch(tx, row, now, **values)
+    host_row = instance_row(tx, host)
+    if host_row is not None:
+        touch(tx, host_row, now)
+    history.record(tx, about(row), "allocated", f"Served by {decision.host}.", by=by, now=now)
+    return True
+
+
+def _hosts(tx: Transaction, row: Row) -> list[Host]:
+    instances, nodes = tables.instances, tables.nodes
+    guest = instances.alias("guest")
+    served = (
+        select(func.count())
+        .where(guest.c.host == instances.c.number, guest.c.gone.is_(None))
+        .correlate(instances)
+        .scalar_subquery()
+    )
+    network = (
+        select(nodes.c.network).where(nodes.c.number == tables.partitions.alias("place").c.node).scalar_subquery()
+    )
+    del network
+    statement = (
+        select_instances()
+        .add_columns(served.label("served"))
+        .where(
+            instances.c.project == row["project"],
+            instances.c.release == row["release"],
+            instances.c.gone.is_(None),
+            instances.c.shared.is_(False),
+            instances.c.state != InstanceState.DESTROYED.value,
+        )
+    )
+    networks = {
+        found.number: found.network
+        for found in tx.execute(select(nodes.c.number, nodes.c.network).where(nodes.c.project == row["project"]))
+    }
+    return [
+        Host(
+            guid=instance_guid(found["number"]),
+            number=found["number"],
+            software_type=found["software_type"],
+            started=found["state"] == InstanceState.STARTED.value,
+            shared=found["served"],
+            node=node_reference(found["node"]) if found["node"] is not None else "",
+            network=networks.get(found["node"], ""),
+        )
+        for found in tx.execute(statement).mappings()
+    ]

@@ -1,0 +1,123 @@
+"""Rows of instances and nodes as objects of the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, Select, case, select
+
+from slapos.master.storage import tables
+from slapos.master.storage.identities import instance_guid, node_reference
+from slapos.master.storage.transaction import Transaction
+from slapos.model.objects import Address, Instance, PromiseResult, SharedInstance
+from slapos.model.states import Health, InstanceState
+
+_root = tables.instances.alias("root")
+_place = tables.partitions.alias("place")
+
+Row = RowMapping
+
+
+def dump(value: Any) -> str:
+    """JSON text; the order of keys is kept."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def select_instances() -> Select[Any]:
+    """Instances with their root's title and state and their place (of a shared instance: its host's)."""
+    instances = tables.instances
+    lives_as = case((instances.c.shared, instances.c.host), else_=instances.c.number)
+    return (
+        select(
+            instances,
+            _root.c.title.label("root_title"),
+            _root.c.state.label("root_state"),
+            _place.c.node.label("node"),
+            _place.c.reference.label("partition"),
+            _place.c.addresses.label("addresses"),
+        )
+        .select_from(instances)
+        .join(_root, _root.c.number == instances.c.tree)
+        .outerjoin(_place, _place.c.instance == lives_as)
+    )
+
+
+def instance_row(tx: Transaction, number: int | None) -> Row | None:
+    if number is None:
+        return None
+    return tx.execute(select_instances().where(tables.instances.c.number == number)).mappings().one_or_none()
+
+
+def wanted_state(row: Row, *, for_node: bool = False) -> InstanceState:
+    """A stopped root stops its tree; a destroyed instance that is retained is only stopped on its node."""
+    own = InstanceState(row["state"])
+    if own is InstanceState.DESTROYED:
+        kept = for_node and row["retained"] is not None
+        return InstanceState.STOPPED if kept else InstanceState.DESTROYED
+    return InstanceState.STOPPED if row["root_state"] != InstanceState.STARTED.value else own
+
+
+def to_instance(row: Row, shared: Sequence[SharedInstance] = (), *, for_node: bool = False) -> Instance:
+    """``shared`` are those that it hosts; ``for_node``: as its node must bring it about."""
+    return Instance(
+        guid=instance_guid(row["number"]),
+        title=row["title"],
+        root_guid=instance_guid(row["tree"]),
+        root_title=row["root_title"],
+        project=row["project"],
+        release=row["release"],
+        software_type=row["software_type"],
+        state=wanted_state(row, for_node=for_node),
+        parameters=json.loads(row["parameters"]),
+        sla=json.loads(row["sla"]),
+        connection=json.loads(row["connection"]),
+        shared=row["shared"],
+        node=node_reference(row["node"]) if row["node"] is not None else "",
+        partition=row["partition"] or "",
+        addresses=to_addresses(row["addresses"]),
+        requester_guid=instance_guid(row["requester"]) if row["requester"] is not None else "",
+        orphan=row["orphan"],
+        shared_instances=tuple(shared),
+        timestamp=row["timestamp"],
+        generation=row["generation"],
+        reported_state=row["reported_state"],
+        health=Health(row["health"]),
+        sentence=row["sentence"],
+        reasons=tuple(json.loads(row["reasons"])),
+        promises=tuple(PromiseResult(**promise) for promise in json.loads(row["promises"])),
+    )
+
+
+def to_addresses(text: str | None) -> tuple[Address, ...]:
+    return tuple(Address(interface, ip) for interface, ip in json.loads(text or "[]"))
+
+
+def to_shared(row: Row) -> SharedInstance:
+    return SharedInstance(
+        guid=instance_guid(row["number"]),
+        title=row["title"],
+        software_type=row["software_type"],
+        parameters=json.loads(row["parameters"]),
+        connection=json.loads(row["connection"]),
+        state=wanted_state(row),
+        timestamp=row["timestamp"],
+    )
+
+
+def shared_of(tx: Transaction, hosts: Iterable[int]) -> Mapping[int, list[SharedInstance]]:
+    """The live shared instances of each host, oldest first."""
+    wanted = list(hosts)
+    found: dict[int, list[SharedInstance]] = {}
+    instances = tables.instances
+    for chunk in (wanted[start : start + 500] for start in range(0, len(wanted), 500)):
+        statement = select_instances().where(instances.c.host.in_(chunk), instances.c.gone.is_(None))
+        for row in tx.execute(statement.order_by(instances.c.number)).mappings():
+            found.setdefault(row["host"], []).append(to_shared(row))
+    return found
+
+
+def to_instances(tx: Transaction, rows: Sequence[Row], *, for_node: bool = False) -> list[Instance]:
+    shared = shared_of(tx, [row["number"] for row in rows if not row["shared"]])
+    return [to_instance(row, shared.get(row["number"], ()), for_node=for_node) for row in rows]
