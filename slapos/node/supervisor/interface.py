@@ -34,8 +34,9 @@ class ServiceSpec:
     """A process to keep.
 
     ``command`` holds an absolute path and its arguments, handed over as they are.  ``user`` is a name (needs root),
-    None is ourselves.  ``log`` is a file in a directory of the node, never of the partition.  ``environment`` is all that it
-    gets (plus one mark of ours).  ``stop_seconds``: between TERM and KILL.  ``watched``: started again when it ends.
+    None is ourselves.  ``log`` is a file in a directory of the node, never of the partition (empty: thrown away).
+    ``environment`` is all that it gets (plus one mark of ours).  ``stop_seconds``: between TERM and KILL.
+    ``watched``: started again when it ends.
     ``digest`` names what it runs: adding a spec with another digest, command, user, directory or environment restarts
     the service, anything else does not.  ``reload_digest`` names what it read: see :meth:`Supervisor.reload`.
     """
@@ -72,7 +73,7 @@ class ServiceStatus:
 
     ``exit_code`` of the last end, negative for a signal, None when none was seen (never ended, or it was adopted).
     ``digest`` and ``reload_digest`` belong to what **runs** (or ran last).  ``crashes`` counts ends in a row that
-    came too soon; ``adopted``: it survived an earlier supervisor.
+    came too soon; ``adopted``: it survived an earlier supervisor; ``detail``: why it could not be started.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ServiceStatus:
     crashes: int = 0
     adopted: bool = False
     watched: bool = True
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,11 @@ def spec_from_data(data: Mapping[str, Any]) -> ServiceSpec:
 
 def runs_the_same(left: ServiceSpec, right: ServiceSpec) -> bool:
     """Whether a process started for ``left`` may go on under ``right``."""
-    return _identity(left) == _identity(right)
+    return run_identity(left) == run_identity(right)
 
 
-def _identity(spec: ServiceSpec) -> tuple[Any, ...]:
-    return (spec.command, spec.directory, spec.user, dict(spec.environment), spec.digest, spec.umask, spec.log)
+def run_identity(spec: ServiceSpec) -> dict[str, Any]:
+    """What a process is started with: when it differs, the process is another one.  JSON-compatible."""
+    names = ("command", "directory", "user", "environment", "digest", "umask", "log")
+    data = spec.as_data()
+    return {name: data[name] for name in names}
