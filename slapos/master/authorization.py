@@ -23,6 +23,7 @@ class Action(StrEnum):
     INSTANCE_CHANGE = "change an instance"
     INSTANCE_PUBLISH = "publish connection parameters"
     INSTANCE_REPORT = "report on an instance"
+    INSTANCE_CHILDREN = "say which instances it still requests"
     INSTANCE_BANG = "have an instance processed again"
     INSTANCE_CERTIFY = "get a certificate for an instance"
     NODE_READ = "see a node"
@@ -106,6 +107,7 @@ _USER: dict[Action, Rule] = {
 _NODE: dict[Action, Rule] = {
     Action.INSTANCE_READ: _own_node,
     Action.INSTANCE_REPORT: _own_node,
+    Action.INSTANCE_CHILDREN: _own_node,
     Action.INSTANCE_BANG: _own_node,
     Action.INSTANCE_CERTIFY: _own_node,
     Action.NODE_READ: _own_node,
@@ -117,6 +119,7 @@ _INSTANCE: dict[Action, Rule] = {
     Action.INSTANCE_REQUEST_CHILD: _own_tree,
     Action.INSTANCE_READ: _itself_or_near,
     Action.INSTANCE_PUBLISH: _itself_or_served,
+    Action.INSTANCE_CHILDREN: _itself,
     Action.INSTANCE_BANG: _own_tree,
     Action.INSTANCE_CERTIFY: _itself,
 }

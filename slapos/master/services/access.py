@@ -138,3 +138,11 @@ def visible_projects(tx: Transaction, principal: Principal) -> list[str]:
     return sorted(
         name for name in principal.projects if refusal(principal, Action.PROJECT_READ, Subject(project=name)) is None
     )
+
+
+def parse_node(reference: str) -> int:
+    """Raises :class:`NotFound` when the text cannot name a node."""
+    number = node_number(reference)
+    if number is None:
+        raise no_node(reference)
+    return number

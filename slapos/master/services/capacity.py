@@ -83,7 +83,5 @@ def _count(tx: Transaction, node: int, keys: Iterable[str], change: int) -> None
     counts = tables.capacities
     for key in keys:
         tx.execute(
-            update(counts)
-            .where(counts.c.node == node, counts.c.capability == key)
-            .values(free=counts.c.free + change)
+            update(counts).where(counts.c.node == node, counts.c.capability == key).values(free=counts.c.free + change)
         )

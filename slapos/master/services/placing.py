@@ -60,29 +60,30 @@ def serve_pending(tx: Transaction, now: float, *, node: int | None = None) -> in
 def _place_own(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:
     around = _surroundings(tx, row, sla)
     decision = Decision()
-    for statement, wait in ((_fitting(row, sla), False), (_all(row, sla), False), (_all(row, sla), True)):
-        candidates = _candidates(tx, statement)
+    for likely, wait in ((True, False), (False, False), (False, True)):
+        candidates = _candidates(tx, _fitting(row, sla) if likely else _candidate_nodes(row, sla))
         decision = decide(sla, candidates, around, now)
         for choice in decision.choices:
-            node = node_number(choice) or 0
-            partition = capacity.claim(tx, node, sla.capability, row["number"], wait=wait)
+            partition = capacity.claim(tx, node_number(choice) or 0, sla.capability, row["number"], wait=wait)
             if partition is not None:
-                quiet = next(quiet_since(candidate, now) for candidate in candidates if candidate.node == choice)
-                _placed(tx, row, choice, partition, quiet, now, by=by)
+                chosen = next(candidate for candidate in candidates if candidate.node == choice)
+                _placed(tx, row, chosen, partition, now, by)
                 return True
-        if decision.reasons and statement is not None and decision.hopeless:
+        if not likely and not decision.choices:
             break
     _wait(tx, row, decision.reasons or ("Others took the last free partitions just now.",), decision.hopeless, now)
     return False
 
 
-def _placed(
-    tx: Transaction, row: Row, node: str, partition: str, quiet: str | None, now: float, *, by: str
-) -> None:
-    since = f"offline since {quiet}: it starts there when the node is back" if quiet else "not reported yet"
-    sentence = f"Allocated on {node}, which is {since}." if quiet else f"Allocated on {node}; the node has {since}."
-    touch(tx, row, now, pending=False, reasons="[]", health=Health.WORKING.value, sentence=sentence)
-    history.record(tx, about(row), "allocated", f"Allocated on {node}, partition {partition}.", by=by, now=now)
+def _placed(tx: Transaction, row: Row, chosen: Candidate, partition: str, now: float, by: str) -> None:
+    quiet = quiet_since(chosen, now)
+    if quiet:
+        sentence = f"Allocated on {chosen.node}, which is offline since {quiet}; it starts when the node is back."
+    else:
+        sentence = f"Allocated on {chosen.node}; the node has not reported yet."
+    placed = instance_row(tx, row["number"]) or row  # with its place now
+    touch(tx, placed, now, pending=False, reasons="[]", health=Health.WORKING.value, sentence=sentence)
+    history.record(tx, about(row), "allocated", f"Allocated on {chosen.node}, partition {partition}.", by=by, now=now)
     _serve_shared(tx, row, now)
 
 
@@ -115,7 +116,8 @@ def _wait(tx: Transaction, row: Row, reasons: Sequence[str], hopeless: bool, now
     history.record(tx, about(row), "pending", " ".join(reasons), by=MASTER, now=now)
 
 
-def _candidate_columns(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
+def _candidate_nodes(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
+    """All nodes of the project, or the one that is named."""
     nodes, counts, presence, supplies = tables.nodes, tables.capacities, tables.presence, tables.supplies
     supplied = and_(
         supplies.c.node == nodes.c.number,
@@ -140,21 +142,15 @@ def _candidate_columns(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
     )
     if sla.node:
         statement = statement.where(nodes.c.number == (node_number(sla.node) or 0))
-    return statement
+    return statement.order_by(nodes.c.number)
 
 
 def _fitting(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
     """The emptiest nodes that hold the release and have room: nearly always, one of them fits."""
-    statement = _candidate_columns(row, sla).where(
-        tables.supplies.c.release.is_not(None), tables.capacities.c.free > 0
-    )
+    statement = _candidate_nodes(row, sla).where(tables.supplies.c.release.is_not(None), tables.capacities.c.free > 0)
     if sla.network:
         statement = statement.where(tables.nodes.c.network == sla.network)
-    return statement.order_by(tables.presence.c.seen.desc(), tables.capacities.c.free.desc()).limit(FIT_LIMIT)
-
-
-def _all(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
-    return _candidate_columns(row, sla).order_by(tables.nodes.c.number)
+    return statement.order_by(None).order_by(tables.capacities.c.free.desc(), tables.nodes.c.number).limit(FIT_LIMIT)
 
 
 def _candidates(tx: Transaction, statement: Select[tuple[object, ...]]) -> list[Candidate]:
@@ -193,9 +189,7 @@ def _others(tx: Transaction, row: Row) -> Iterable[tuple[int, str | None, str]]:
         select(partitions.c.node, instances.c.spread, nodes.c.network)
         .join(partitions, partitions.c.instance == instances.c.number)
         .join(nodes, nodes.c.number == partitions.c.node)
-        .where(
-            instances.c.tree == row["tree"], instances.c.gone.is_(None), instances.c.number != row["number"]
-        )
+        .where(instances.c.tree == row["tree"], instances.c.gone.is_(None), instances.c.number != row["number"])
     )
     return [(found.node, found.spread, found.network) for found in tx.execute(statement)]
 
@@ -208,7 +202,7 @@ def _companion_node(tx: Transaction, row: Row, guid: str) -> str:
 
 
 def _place_shared(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:
-    decision = decide_host(sla, row["software_type"], _hosts(tx, row))
+    decision = decide_host(sla, row["software_type"], _hosts(tx, row, sla))
     if not decision.host:
         _wait(tx, row, decision.reasons, decision.hopeless, now)
         return False
@@ -223,8 +217,8 @@ def _place_shared(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> b
     return True
 
 
-def _hosts(tx: Transaction, row: Row) -> list[Host]:
-    instances, nodes = tables.instances, tables.nodes
+def _hosts(tx: Transaction, row: Row, sla: Sla) -> list[Host]:
+    instances = tables.instances
     guest = instances.alias("guest")
     served = (
         select(func.count())
@@ -232,10 +226,6 @@ def _hosts(tx: Transaction, row: Row) -> list[Host]:
         .correlate(instances)
         .scalar_subquery()
     )
-    network = (
-        select(nodes.c.network).where(nodes.c.number == tables.partitions.alias("place").c.node).scalar_subquery()
-    )
-    del network
     statement = (
         select_instances()
         .add_columns(served.label("served"))
@@ -247,10 +237,7 @@ def _hosts(tx: Transaction, row: Row) -> list[Host]:
             instances.c.state != InstanceState.DESTROYED.value,
         )
     )
-    networks = {
-        found.number: found.network
-        for found in tx.execute(select(nodes.c.number, nodes.c.network).where(nodes.c.project == row["project"]))
-    }
+    networks = _networks(tx, row["project"]) if sla.network else {}
     return [
         Host(
             guid=instance_guid(found["number"]),
@@ -263,3 +250,10 @@ def _hosts(tx: Transaction, row: Row) -> list[Host]:
         )
         for found in tx.execute(statement).mappings()
     ]
+
+
+def _networks(tx: Transaction, project: str) -> dict[int, str]:
+    """Node number → network."""
+    nodes = tables.nodes
+    found = tx.execute(select(nodes.c.number, nodes.c.network).where(nodes.c.project == project))
+    return {node.number: node.network for node in found}

@@ -1,0 +1,287 @@
+"""Ordering an instance, or changing one by ordering it again.
+
+The same order twice changes nothing.  The key is the title: in the project for a root, in the tree for a child.  A
+late order never revives: neither an instance being destroyed, nor anything in a destroyed tree.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert, select, update
+
+from slapos.master.allocation.sla import parse_sla
+from slapos.master.authorization import Action, Subject, check
+from slapos.master.services import access, history
+from slapos.master.services.changes import about, live_tree, lock_tree, touch, write
+from slapos.master.services.placing import place
+from slapos.master.services.records import Row, dump, instance_row, select_instances, to_instances, wanted_state
+from slapos.master.services.trees import destroy, is_root
+from slapos.master.storage import tables
+from slapos.master.storage.identities import instance_guid, node_number
+from slapos.master.storage.transaction import Transaction
+from slapos.model.errors import Conflict, InputError
+from slapos.model.objects import Instance, InstanceRequest
+from slapos.model.principal import Principal
+from slapos.model.states import Health, InstanceState, PrincipalKind
+from slapos.model.text import check_text, check_texts, check_title
+
+RELEASE_LIMIT = 2_000  # characters of a URL
+TYPE_LIMIT = 200
+
+
+def request_instance(
+    tx: Transaction, principal: Principal, request: InstanceRequest, *, requester: str | None = None, now: float
+) -> Instance:
+    """The instance as it is wanted from now on; without ``node`` while it is pending, with the reasons.
+
+    ``requester`` is the guid of the instance that asks (an instance always asks for itself); None: a person orders a
+    root.  Raises :class:`InputError`, :class:`Refused`, and :class:`Conflict` when the order comes too late or
+    contradicts what exists.
+    """
+    check_request(request)
+    asking = _asking(tx, principal, requester)
+    found = _find_root(tx, principal, request) if asking is None else _find_child(tx, asking, request)
+    by = history.actor(principal)
+    if found is not None:
+        if asking is not None:
+            _adopt(tx, found, asking, by, now)
+        _change(tx, found, request, by, now)
+        number = found["number"]
+    elif request.state is InstanceState.DESTROYED:
+        number = _last_gone(tx, principal, asking, request)
+    else:
+        number = _create(tx, principal, asking, request, now)
+    row = instance_row(tx, number)
+    assert row is not None
+    return to_instances(tx, [row])[0]
+
+
+def check_request(request: InstanceRequest) -> None:
+    """Raises :class:`InputError` with the field named."""
+    check_title("title", request.title)
+    for field, value, limit in (
+        ("release", request.release, RELEASE_LIMIT),
+        ("software_type", request.software_type, TYPE_LIMIT),
+    ):
+        check_text(field, value)
+        if not 0 < len(value) <= limit or value != value.strip():
+            raise InputError(
+                f"{field}: 1 to {limit} characters without spaces at the ends are expected, not {value[:80]!r}.",
+                reference="invalid-field",
+                context={"field": field, "value": value[:limit]},
+                hint="Correct the order and send it again.",
+            )
+    check_texts("parameters", request.parameters)
+    check_texts("sla", request.sla)
+
+
+def _asking(tx: Transaction, principal: Principal, requester: str | None) -> Row | None:
+    """The row of the requesting instance, its tree locked; None for the order of a root."""
+    if principal.kind is PrincipalKind.INSTANCE:
+        requester = requester or principal.reference
+    if not requester:
+        return None
+    row = access.find_row(tx, principal, requester, Action.INSTANCE_REQUEST_CHILD)
+    if principal.kind is PrincipalKind.INSTANCE and requester != principal.reference:
+        check(principal, Action.INSTANCE_REQUEST_CHILD, Subject(instance=requester))
+    lock_tree(tx, row["tree"])
+    row = instance_row(tx, row["number"]) or row
+    if row["gone"] is not None or row["state"] == InstanceState.DESTROYED or _tree_destroyed(row):
+        raise Conflict(
+            f"{requester} is being destroyed, so it can request nothing any more.",
+            reference="requester-destroyed",
+            context={"requester": requester},
+            hint="Nothing is to be done: the request comes too late.",
+        )
+    return row
+
+
+def _tree_destroyed(row: Row) -> bool:
+    return bool(row["root_state"] == InstanceState.DESTROYED.value)
+
+
+def _find_root(tx: Transaction, principal: Principal, request: InstanceRequest) -> Row | None:
+    project = _root_project(tx, principal, request)
+    instances = tables.instances
+    row = _one(tx, instances.c.project == project, instances.c.requester.is_(None), instances.c.title == request.title)
+    if row is None:
+        return None
+    lock_tree(tx, row["number"])
+    return _one(tx, instances.c.number == row["number"])
+
+
+def _root_project(tx: Transaction, principal: Principal, request: InstanceRequest) -> str:
+    project = access.wanted_project(principal, request.sla.get("project_guid", ""))
+    check(principal, Action.INSTANCE_REQUEST, Subject(project=project))
+    projects = tables.projects
+    if tx.execute(select(projects.c.reference).where(projects.c.reference == project)).first() is None:
+        raise InputError(
+            f"sla.project_guid: there is no project {project!r}.",
+            reference="no-such-project",
+            context={"field": "sla.project_guid", "value": project},
+            hint="Use the name of a project of yours.",
+        )
+    return project
+
+
+def _find_child(tx: Transaction, asking: Row, request: InstanceRequest) -> Row | None:
+    instances = tables.instances
+    return _one(tx, instances.c.tree == asking["tree"], instances.c.title == request.title)
+
+
+def _one(tx: Transaction, *where: ColumnElement[bool]) -> Row | None:
+    live = select_instances().where(tables.instances.c.gone.is_(None), *where)
+    return tx.execute(live).mappings().one_or_none()
+
+
+def _adopt(tx: Transaction, row: Row, asking: Row, by: str, now: float) -> None:
+    """The last one who asks is the requester; asking again for an orphan makes it wanted."""
+    if row["number"] == asking["number"] or is_root(row):
+        raise Conflict(
+            f"title: {row['title']!r} is the title of {'the requester' if not is_root(row) else 'the root'} itself.",
+            reference="title-of-requester",
+            context={"field": "title", "title": row["title"], "instance": instance_guid(row["number"])},
+            hint="Request it with another title.",
+        )
+    if row["requester"] == asking["number"] and not row["orphan"]:
+        return
+    _refuse_cycle(tx, row, asking)
+    write(tx, row, requester=asking["number"], orphan=False)
+    sentence = f"{instance_guid(asking['number'])} asks for it now."
+    history.record(tx, about(row), "requested", sentence, by=by, now=now)
+
+
+def _refuse_cycle(tx: Transaction, row: Row, asking: Row) -> None:
+    requesters = {each["number"]: each["requester"] for each in live_tree(tx, asking["tree"])}
+    above = asking["number"]
+    while above is not None:
+        if above == row["number"]:
+            raise Conflict(
+                f"{instance_guid(row['number'])} requested {instance_guid(asking['number'])}, not the other way round.",
+                reference="circular-request",
+                context={"instance": instance_guid(row["number"]), "requester": instance_guid(asking["number"])},
+                hint="Request another title.",
+            )
+        above = requesters.get(above)
+
+
+def _change(tx: Transaction, row: Row, request: InstanceRequest, by: str, now: float) -> None:
+    if row["shared"] != request.shared:
+        raise Conflict(
+            f"{request.title!r} exists and is {'a shared' if row['shared'] else 'an ordinary'} instance.",
+            reference="kind-is-fixed",
+            context={"field": "shared", "instance": instance_guid(row["number"])},
+            hint="Destroy it first, or choose another title.",
+        )
+    if row["state"] == InstanceState.DESTROYED:
+        _refuse_revival(row, request)
+        return
+    if request.state is InstanceState.DESTROYED:
+        destroy(tx, row, by=by, now=now)
+        return
+    _change_sla(tx, row, request)
+    changed = _differences(row, request)
+    if changed:
+        _apply(tx, row, changed, now)
+        what = ", ".join(name.replace("_", " ") for name in changed)
+        history.record(tx, about(row), "requested", f"Changed: {what}.", by=by, now=now)
+    again = instance_row(tx, row["number"])
+    if again is not None and again["node"] is None:
+        place(tx, again, now, by=by)
+
+
+def _refuse_revival(row: Row, request: InstanceRequest) -> None:
+    if request.state is InstanceState.DESTROYED:
+        return
+    raise Conflict(
+        f"{request.title!r} ({instance_guid(row['number'])}) is being destroyed.",
+        reference="being-destroyed",
+        context={"instance": instance_guid(row["number"]), "title": request.title},
+        hint="Wait until it is destroyed: the title is free again then.",
+    )
+
+
+def _differences(row: Row, request: InstanceRequest) -> dict[str, Any]:
+    """Columns that the order changes and that the node must see."""
+    wanted = {
+        "release": request.release,
+        "software_type": request.software_type,
+        "parameters": dump(dict(request.parameters)),
+        "state": request.state.value if request.state is not None else row["state"],
+    }
+    if json.loads(row["parameters"]) == dict(request.parameters):
+        del wanted["parameters"]  # another order of the keys is no change
+    return {name: value for name, value in wanted.items() if row[name] != value}
+
+
+def _apply(tx: Transaction, row: Row, changed: dict[str, Any], now: float) -> None:
+    """A root that stops or starts takes its tree with it: children keep their own wish, and act on the root's."""
+    touch(tx, row, now, **changed)
+    if "state" not in changed or not is_root(row):
+        return
+    for child in live_tree(tx, row["tree"]):
+        if not is_root(child) and child["state"] == InstanceState.STARTED.value:
+            touch(tx, child, now)
+
+
+def _change_sla(tx: Transaction, row: Row, request: InstanceRequest) -> None:
+    """Where it lives stays; another SLA counts at the next allocation, and for a pending instance at once."""
+    if json.loads(row["sla"]) != dict(request.sla):
+        write(tx, row, **_sla_columns(request))
+
+
+def _sla_columns(request: InstanceRequest) -> dict[str, Any]:
+    sla = parse_sla(request.sla)
+    wanted = (node_number(sla.node) or 0) if sla.node else None
+    return {"sla": dump(dict(request.sla)), "spread": sla.spread or None, "wanted_node": wanted}
+
+
+def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, request: InstanceRequest) -> int:
+    """Asked to destroy what is destroyed already: that one; never a new one."""
+    instances = tables.instances
+    if asking is None:
+        where = instances.c.requester.is_(None) & (instances.c.project == _root_project(tx, principal, request))
+    else:
+        where = instances.c.tree == asking["tree"]
+    gone = select(instances.c.number).where(where, instances.c.title == request.title)
+    number = tx.execute(gone.order_by(instances.c.number.desc()).limit(1)).scalar_one_or_none()
+    if number is None:
+        raise access.no_instance(repr(request.title))
+    return int(number)
+
+
+def _create(tx: Transaction, principal: Principal, asking: Row | None, request: InstanceRequest, now: float) -> int:
+    instances = tables.instances
+    values = {
+        "project": asking["project"] if asking is not None else _root_project(tx, principal, request),
+        "title": request.title,
+        "tree": asking["tree"] if asking is not None else None,
+        "requester": asking["number"] if asking is not None else None,
+        "shared": request.shared,
+        "release": request.release,
+        "software_type": request.software_type,
+        "state": (request.state or InstanceState.STARTED).value,
+        "parameters": dump(dict(request.parameters)),
+        "created": int(now),
+        "timestamp": int(now) - 1,  # the allocation below makes it ``now``
+        "pending": True,
+        "health": Health.PENDING.value,
+        **_sla_columns(request),
+    }
+    number = int(tx.execute(insert(instances).values(**values).returning(instances.c.number)).scalar_one())
+    if asking is None:
+        tx.execute(update(instances).where(instances.c.number == number).values(tree=number))
+    row = instance_row(tx, number)
+    assert row is not None
+    by = history.actor(principal)
+    history.record(
+        tx, about(row), "requested", f"Requested: {request.release}, type {request.software_type}.", by=by, now=now
+    )
+    tx.instance_changed(number, row["tree"], *([asking["number"]] if asking is not None else []))
+    place(tx, row, now, by=by)
+    return number
+
+
+__all__ = ["check_request", "request_instance", "wanted_state"]
