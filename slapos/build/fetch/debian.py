@@ -1,0 +1,192 @@
+"""The Debian source archive of the machine as a mirror: ``debian:<source package>``.
+
+An upstream tarball is often there with the same bytes; the record is found by sha256 in the ``Sources`` index, so a
+version need not be named.  apt does the transport and the signatures, in a private configuration derived from the
+machine's own sources: nothing of the machine's apt state is read or changed, and it works as an ordinary user.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+
+from slapos.build.fetch.aptsources import Archive, codenames, debian_archives, read_archives
+from slapos.build.fetch.transfer import digest_of
+from slapos.build.recipe import Source
+from slapos.model.errors import Unavailable
+from slapos.system.files import atomic_write
+from slapos.system.locks import locked
+from slapos.system.processes import CLEAN_ENVIRONMENT, Completed, Launch, run
+
+FRESH = 24 * 3600.0
+"""Seconds for which fetched indexes are used without asking for newer ones."""
+
+_APT_HELPER = "/usr/lib/apt/apt-helper"
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_CLEARED = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success", "DPkg")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A file in an archive."""
+
+    uri: str
+    sha256: str
+
+
+class DebianArchive:
+    """Keeps its indexes below ``directory``; ``apt_directory`` is where the machine's sources are described."""
+
+    def __init__(self, *, directory: str, apt_directory: str = "/etc/apt") -> None:
+        self.directory = directory
+        self.apt_directory = apt_directory
+
+    def fetch(self, package: str, source: Source, target: str, seconds: float) -> str:
+        """Bring a file of ``package`` with an accepted digest to ``target``; its sha256.
+
+        The indexes of the machine's own release are asked first, then those of the others.  ``Unavailable`` when
+        apt or the record is missing.
+        """
+        archives = read_archives(self.apt_directory)
+        names = codenames(archives)
+        if not names or not os.path.exists(_APT_HELPER):
+            raise _missing(package, "this machine has no Debian source archive configured")
+        reasons = []
+        for codename in names:
+            release = _Release(os.path.join(self.directory, codename), self.apt_directory)
+            try:
+                record = release.find(debian_archives(archives, codename), source, seconds)
+            except Unavailable as error:
+                reasons.append(f"{codename}: {error.message.rstrip('.')}")
+                continue
+            if record is not None:
+                return release.download(record, target, seconds)
+            reasons.append(f"{codename}: no file of these digests")
+        raise _missing(package, "; ".join(reasons))
+
+
+class _Release:
+    """The private apt configuration and indexes of one release of Debian."""
+
+    def __init__(self, directory: str, apt_directory: str) -> None:
+        self.directory = directory
+        self.apt_directory = apt_directory
+        self.stamp = os.path.join(directory, "updated")
+
+    def find(self, archives: list[Archive], source: Source, seconds: float) -> Record | None:
+        """The record of a file with an accepted digest; newer indexes are asked for only when it is not found."""
+        os.makedirs(self.directory, exist_ok=True)
+        with locked(os.path.join(self.directory, "lock"), timeout=seconds, what="The index of the Debian archive"):
+            text = "\n".join(archive.as_stanza() for archive in archives)
+            known = self._configure(text) and os.path.exists(self.stamp)
+            record = self._search(source) if known else None
+            if record is None and not (known and self._is_fresh()):
+                self._update(seconds)
+                record = self._search(source)
+            return record
+
+    def download(self, record: Record, target: str, seconds: float) -> str:
+        """Let apt bring the file and check it."""
+        temporary = f"{target}.apt"
+        done = self._run([_APT_HELPER, "download-file", record.uri, temporary, f"SHA256:{record.sha256}"], seconds)
+        if done.code != 0:
+            raise Unavailable(f"{record.uri}: {_last_line(done)}", reference="unreachable", context={"url": record.uri})
+        shutil.move(temporary, target)
+        return digest_of(target)
+
+    def _is_fresh(self) -> bool:
+        return time.time() - os.path.getmtime(self.stamp) < FRESH
+
+    def _configure(self, stanzas: str) -> bool:
+        """Write the configuration; whether it is the one that the indexes were made with."""
+        for name in ("sources.d", "lists/partial", "cache/archives/partial"):
+            os.makedirs(os.path.join(self.directory, name), exist_ok=True)
+        path = os.path.join(self.directory, "sources.d", "private.sources")
+        same = os.path.exists(path) and _content(path) == stanzas
+        if not same:
+            atomic_write(os.path.join(self.directory, "status"), "")
+            atomic_write(path, stanzas)
+        atomic_write(os.path.join(self.directory, "main.conf"), self._main_configuration(), fsync=False)
+        first = f'Dir::Etc::main "{self.directory}/main.conf";\n'
+        atomic_write(os.path.join(self.directory, "first.conf"), first, fsync=False)
+        return same
+
+    def _main_configuration(self) -> str:
+        """Read after the machine's own ``apt.conf.d`` (proxies stay), so that it wins and clears foreign hooks."""
+        machine = os.path.join(self.apt_directory, "apt.conf")
+        values = {
+            "Acquire::GzipIndexes": "false",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+            "APT::Sandbox::User": "",
+            "Dir::Etc::sourcelist": "/dev/null",
+            "Dir::Etc::sourceparts": f"{self.directory}/sources.d",
+            "Dir::State": self.directory,
+            "Dir::State::lists": f"{self.directory}/lists",
+            "Dir::State::status": f"{self.directory}/status",
+            "Dir::Cache": f"{self.directory}/cache",
+            "Dir::Log": f"{self.directory}/log",
+        }
+        included = [f'#include "{machine}";'] if os.path.exists(machine) else []
+        lines = [*included, *(f"#clear {name};" for name in _CLEARED)]
+        return "\n".join([*lines, *(f'{name} "{value}";' for name, value in values.items())]) + "\n"
+
+    def _update(self, seconds: float) -> None:
+        done = self._run(["apt-get", "-q", "update"], seconds)
+        if done.code != 0:
+            raise Unavailable(f"apt-get update: {_last_line(done)}", reference="unreachable")
+        atomic_write(self.stamp, "", fsync=False)
+
+    def _search(self, source: Source) -> Record | None:
+        done = self._run(["apt-get", "indextargets", "--format", "$(FILENAME) $(REPO_URI)", "Created-By: Sources"], 60)
+        for line in done.text.splitlines():
+            path, _, uri = line.partition(" ")
+            if uri and os.path.exists(path) and os.path.getsize(path):
+                record = find_record(path, uri, source.sha256)
+                if record is not None:
+                    return record
+        return None
+
+    def _run(self, command: list[str], seconds: float) -> Completed:
+        environment = {**CLEAN_ENVIRONMENT, "APT_CONFIG": f"{self.directory}/first.conf"}
+        environment |= {name: os.environ[name] for name in _PROXIES if name in os.environ}
+        return run(command, launch=Launch(directory=self.directory, environment=environment), timeout=seconds)
+
+
+def find_record(index: str, uri: str, digests: tuple[str, ...]) -> Record | None:
+    """The file with one of the ``digests`` in an uncompressed ``Sources`` index of the archive ``uri``."""
+    with open(index, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for digest in digests:
+            position = data.find(f"\n {digest} ".encode())
+            if position < 0:
+                continue
+            begin = data.rfind(b"\n\n", 0, position) + 1
+            end = data.find(b"\n\n", position)
+            stanza = data[begin : end if end >= 0 else len(data)].decode("utf-8", errors="replace")
+            directory = re.search(r"^Directory: (.+)$", stanza, re.MULTILINE)
+            file = re.search(rf"^ {digest} \d+ (\S+)$", stanza, re.MULTILINE)
+            if directory and file:
+                return Record(f"{uri.rstrip('/')}/{directory[1]}/{file[1]}", digest)
+    return None
+
+
+def _content(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()
+
+
+def _last_line(done: Completed) -> str:
+    lines = [line for line in done.text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else f"ended with {done.code}"
+
+
+def _missing(package: str, why: str) -> Unavailable:
+    return Unavailable(
+        f"the Debian source package {package}: {why}",
+        reference="source-not-found",
+        context={"package": package},
+    )
