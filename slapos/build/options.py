@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -118,11 +119,26 @@ class OptionsView(Mapping[str, Value]):
             ) from None
 
     def lines(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
-        """The non-empty lines of a text, stripped; a list value gives its items unchanged."""
+        """The non-empty lines, stripped; a list value gives its items unchanged.
+
+        In a profile, lines are split before substitution: a value with line breaks stays within its line.
+        """
+        return self._split(
+            option, default, "line_items", lambda text: [*filter(None, map(str.strip, text.split("\n")))]
+        )
+
+    def words(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
+        """The words as a POSIX shell splits them, before substitution: a value is never split into arguments."""
+        return self._split(option, default, "word_items", shlex.split)
+
+    def _split(self, option: str, default: Any, method: str, split: Callable[[str], list[str]]) -> list[str]:
         value = self.value(option, default)
         if isinstance(value, list | tuple):
             return [as_text(item) for item in value]
-        return [line for line in map(str.strip, as_text(value).splitlines()) if line]
+        splitter: Callable[[str], list[str]] | None = getattr(self.values_mapping, method, None)
+        if splitter is not None and option in self.values_mapping:
+            return splitter(option)
+        return split(as_text(value))
 
     def error(self, option: str, sentence: str, *, reference: str = "", hint: str = "") -> ProfileError:
         """A :class:`ProfileError` about one option of this section, to raise."""

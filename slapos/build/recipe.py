@@ -112,6 +112,10 @@ class Recipe:
         """See :meth:`OptionsView.lines`."""
         return self.view.lines(option, default)
 
+    def words(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
+        """See :meth:`OptionsView.words`."""
+        return self.view.words(option, default)
+
     def value(self, option: str, default: Any = REQUIRED) -> Any:
         """The Python value of an option."""
         return self.view.value(option, default)

@@ -82,7 +82,7 @@ class Fetcher:
                 wrong = error
                 attempts.append(Attempt(place, f"wrong bytes, sha256 {error.context['got']}"))
             except HyperopenxError as error:
-                attempts.append(Attempt(place, error.message))
+                attempts.append(Attempt(place, error.message.removeprefix(f"{place}: ")))
         if wrong is not None:
             wrong.context["attempts"] = [[attempt.place, attempt.why] for attempt in attempts]
             raise wrong

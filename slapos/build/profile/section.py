@@ -14,6 +14,7 @@ import zc.buildout.buildout
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.expression import BadReference, Part, Reference, compiled
 from slapos.build.profile.reader import Section, final_text
+from slapos.build.profile.splitting import items, split_lines, split_words
 from slapos.build.recipe import Description, Recipe, identity, view_of
 from slapos.build.values import MARKER, Value, as_text, checked, loads
 from slapos.model.errors import ProfileError
@@ -46,6 +47,7 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
         self.steps = data
         self.ready = False
         self._created: list[str] = []
+        self._given: set[str] = set()
         super().__init__(buildout, section, {option: final_text(steps) for option, steps in data.items()})
 
     def _initialize(self) -> None:
@@ -205,6 +207,28 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
 
     def __setitem__(self, option: str, value: Any) -> None:
         self._data[option] = checked(value)
+        self._given.add(option)
+
+    def raw(self, option: str) -> str:
+        """The text of an option as the profile has it, before substitution."""
+        text: str = self._raw[option]
+        return text
+
+    def is_data(self, option: str) -> bool:
+        """Whether the option was set by a recipe or written by ``dumps``, and so is never read as profile text."""
+        return option in self._given or option not in self._raw or self._raw[option].startswith(MARKER)
+
+    def line_items(self, option: str) -> list[str]:
+        """The lines of an option, split before substitution (see :mod:`slapos.build.profile.splitting`)."""
+        return items(self, option, split_lines)
+
+    def word_items(self, option: str) -> list[str]:
+        """The words of an option as a shell splits them, before substitution."""
+        try:
+            return items(self, option, split_words)
+        except ValueError as error:
+            origin = self.origin(option)
+            raise self._error(option, f"its quotation is open: {error}.", origin, "invalid-option") from None
 
     def __contains__(self, option: object) -> bool:
         return option in self._data or option in self._raw
