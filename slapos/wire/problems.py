@@ -78,11 +78,11 @@ PROBLEMS: Mapping[str, Problem] = {
     "file-unreadable": Problem("A file cannot be read", _MACHINE),
     "authority-unreadable": Problem("The authority cannot be read", _MACHINE),
     # things that do not exist, with the codes that the field's full master uses
-    "instance-not-found": Problem("There is no such instance", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
+    "no-such-instance": Problem("There is no such instance", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
     "host-not-found": Problem("There is no such host instance", _MISSING, "HOST-INSTANCE-NOT-FOUND"),
     "tree-not-found": Problem("There is no such instance tree", _MISSING, "INSTANCE-TREE-NOT-FOUND"),
     "partition-free": Problem("No instance lives there", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
-    "node-not-found": Problem("There is no such node", _MISSING, "COMPUTE-NODE-NOT-FOUND"),
+    "no-such-node": Problem("There is no such node", _MISSING, "COMPUTE-NODE-NOT-FOUND"),
     "supply-not-found": Problem("The release is not supplied there", _MISSING, "SOFTWARE-INSTALLATION-NOT-FOUND"),
     "hateoas-not-offered": Problem("HATEOAS is not offered", _MISSING, "HATEOAS-URL-NOT-FOUND"),
     "destroy-not-requested": Problem(

@@ -67,7 +67,7 @@ def test_gives_up_and_names_the_address_and_how_to_check() -> None:
     [
         InputError("a: no", reference="invalid-parameters", context={"field": "a", "rule": "type"}, hint="h"),
         Refused("no"),
-        NotFound("none", reference="instance-not-found"),
+        NotFound("none", reference="no-such-instance"),
     ],
 )
 def test_errors_come_back_as_they_were_and_are_not_repeated(error: InputError) -> None:
