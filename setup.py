@@ -48,6 +48,7 @@ setup(
         "click==8.5.1",
         "rich==15.0.0",
         "pyyaml==6.0.3",
+        "cronsim==2.8",
     ],
     extras_require={"test": TEST, "check": CHECK},
     entry_points={

@@ -105,6 +105,10 @@ class ReleaseSchema:
         """The decoded value with the schema's defaults filled in; raises as :meth:`validate` does."""
         value = self.decode(software_type, parameters, shared)
         self._check(software_type, value, shared, "request")
+        return self.completed(software_type, value, shared)
+
+    def completed(self, software_type: str, value: Any, shared: bool = False) -> Any:
+        """A decoded, valid value with the schema's defaults filled in."""
         entry = self.find_type(software_type, shared)
         if entry is None:
             return value

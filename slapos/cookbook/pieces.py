@@ -1,0 +1,136 @@
+"""Words and lines of an option, divided before values are put in.
+
+``command-line = ${nginx:location}/sbin/nginx -t "${slap:configuration.title}"`` is split as the packager wrote it;
+a reference is always a part of one word or of one line, whatever its value contains.  Only a value that is a list
+gives several words, when it stands alone as a word.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any, cast
+
+from slapos.build.profile.expression import Reference
+from slapos.build.profile.section import Options
+from slapos.build.recipe import Recipe
+from slapos.build.values import MARKER, as_text
+
+# Two non-characters of Unicode, which no text of ours may contain (slapos.model.text), around the number of a value.
+_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+
+_HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+=,-]*")
+
+Split = Callable[[str], list[str]]
+
+
+def words(recipe: Recipe, option: str, default: str = "") -> list[str]:
+    """The option as shell words; a list value is the words themselves."""
+    try:
+        return _divided(recipe, option, default, shlex.split)
+    except ValueError as error:
+        raise recipe.error(option, f"cannot be split into words: {error}.", reference="invalid-option") from error
+
+
+def names(recipe: Recipe, option: str, default: str = "") -> list[str]:
+    """The option split at white space, without quoting."""
+    return _divided(recipe, option, default, str.split)
+
+
+def lines(recipe: Recipe, option: str, default: str = "") -> list[str]:
+    """The option's lines, stripped, without empty ones."""
+    return _divided(recipe, option, default, _lines)
+
+
+def shell_text(recipe: Recipe, option: str) -> str:
+    """The option as a shell command: its own text is shell, each value in it is one literal piece of a word.
+
+    A value that the shell could read otherwise is quoted; within quotes of the packager's it is refused.
+    """
+    text, values = _marked(recipe, option, "")
+    if _MARK.fullmatch(text) and isinstance(values[0], list):
+        return shlex.join(as_text(item) for item in values[0])
+    result, position = "", 0
+    for found in _MARK.finditer(text):
+        result += text[position : found.start()]
+        position = found.end()
+        value = as_text(values[int(found.group(1))])
+        if _HARMLESS.fullmatch(value):
+            result += value
+        elif _in_quotes(_MARK.sub("", text[: found.start()])):
+            raise recipe.error(
+                option,
+                f"the value {value[:60]!r} cannot stand within quotes of a command.",
+                reference="unsafe-value",
+                hint="Leave the quotes away: a value is quoted as a whole.",
+            )
+        else:
+            result += shlex.quote(value)
+    return result + text[position:]
+
+
+def _in_quotes(text: str) -> bool:
+    """Whether the shell is within quotes, or after a backslash, at the end of ``text``."""
+    quote = ""
+    characters = iter(text)
+    for character in characters:
+        if character == "\\" and quote != "'":
+            if next(characters, None) is None:
+                return True
+        elif character in "'\"" and quote in ("", character):
+            quote = "" if quote else character
+    return bool(quote)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _divided(recipe: Recipe, option: str, default: str, split: Split) -> list[str]:
+    text, values = _marked(recipe, option, default)
+    result: list[str] = []
+    for piece in split(text):
+        alone = _MARK.fullmatch(piece)
+        if alone and isinstance(values[int(alone.group(1))], list):
+            result.extend(as_text(item) for item in values[int(alone.group(1))])
+        else:
+            result.append(_MARK.sub(lambda found: as_text(values[int(found.group(1))]), piece))
+    return result
+
+
+def _marked(recipe: Recipe, option: str, default: str) -> tuple[str, list[Any]]:
+    """The option's own text with a mark for each reference, and the values that belong to the marks."""
+    options = cast("Options", recipe.options)
+    while True:
+        text = _written(options, option)
+        if text is None:
+            value = options.get(option, default)
+            return (value, []) if value is default else (f"{_OPEN}0{_CLOSE}", [value])
+        parts = options.compile(text, options.origin(option), option)
+        if len(parts) != 1 or not isinstance(parts[0], Reference) or not parts[0].section:
+            break
+        target = recipe.buildout[parts[0].section]
+        if _written(cast("Options", target), parts[0].option) is None:
+            break
+        options, option = cast("Options", target), parts[0].option  # ``command-line = ${base:command-line}``
+    marked = ""
+    values: list[Any] = []
+    for part in parts:
+        if isinstance(part, Reference):
+            marked += f"{_OPEN}{len(values)}{_CLOSE}"
+            values.append(options.resolve(part, options.origin(option), option))
+        else:
+            marked += part.replace(_OPEN, "").replace(_CLOSE, "")
+    return marked, values
+
+
+def _written(options: Options, option: str) -> str | None:
+    """What a packager wrote for an option; None when its value is data: set by a recipe, or written by ``dumps``."""
+    text = options._raw.get(option)
+    if text is None or text.startswith(MARKER):
+        return None
+    if options.get(option) != options.evaluate(text, options.origin(option), option):
+        return None  # a recipe replaced it
+    return cast("str", text)
