@@ -117,9 +117,18 @@ def list_below(root: str, relative: str = "") -> tuple[tuple[str, os.stat_result
 
 
 def write_below(
-    root: str, relative: str, data: bytes | str, *, mode: int = 0o640, owner: tuple[int, int] | None = None
+    root: str,
+    relative: str,
+    data: bytes | str,
+    *,
+    mode: int = 0o640,
+    owner: tuple[int, int] | None = None,
+    durable: bool = True,
 ) -> None:
-    """Replace ``root/relative`` atomically; ``owner`` (uid, gid) is given to the new file before it has its name."""
+    """Replace ``root/relative`` atomically; ``owner`` (uid, gid) is given to the new file before it has its name.
+
+    ``durable``: on disk on return.
+    """
     parent, _, name = relative.rpartition("/")
     _parts(name)
     temporary = f".{name[:180]}.{secrets.token_hex(4)}.tmp"
@@ -133,13 +142,15 @@ def write_below(
                 if owner is not None:
                     os.fchown(stream.fileno(), *owner)
                 os.fchmod(stream.fileno(), mode)
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary, dir_fd=directory)
             raise
-        os.fsync(directory)
+        if durable:
+            os.fsync(directory)
 
 
 def make_directory_below(root: str, relative: str, *, mode: int = 0o750, owner: tuple[int, int] | None = None) -> None:

@@ -1,0 +1,5 @@
+"""The marker that promise plugins of the field implement."""
+
+from slapos.promises.interface import IPromise
+
+__all__ = ["IPromise"]
