@@ -1,0 +1,41 @@
+"""``import-list`` of ``hyperopenx:template.jinja2``: other templates by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import jinja2
+
+
+@dataclass(frozen=True)
+class Folder:
+    """``name`` is a template at ``path``, or, when ``is_folder``, the first part of the names of those below it."""
+
+    name: str
+    path: str
+    is_folder: bool
+
+
+def loader(folders: list[Folder], delimiter: str) -> jinja2.BaseLoader:
+    """Finds ``<name>`` and ``<name><delimiter><relative path>``; nothing above a folder."""
+
+    def load(name: str) -> tuple[str, str, None] | None:
+        for folder in folders:
+            path = _path(folder, name, delimiter)
+            if path is not None and os.path.isfile(path):
+                with open(path, encoding="utf-8") as stream:
+                    return stream.read(), path, None
+        return None
+
+    return jinja2.FunctionLoader(load)
+
+
+def _path(folder: Folder, name: str, delimiter: str) -> str | None:
+    if not folder.is_folder:
+        return folder.path if name == folder.name else None
+    prefix = folder.name + delimiter
+    if not name.startswith(prefix):
+        return None
+    steps = name.removeprefix(prefix).split(delimiter)
+    return None if ".." in steps else os.path.join(folder.path, *steps)

@@ -1,0 +1,170 @@
+"""``hyperopenx:cmmi``: configure, make, make install, from a pinned source.
+
+The tree is built in a temporary directory beside its place, installed with ``DESTDIR`` and moved into place as a
+whole; a package whose makefile ignores ``DESTDIR`` installs in place, behind a marker (see ``slapos.build.place``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from slapos.build.command import CommandLog
+from slapos.build.fetch.transfer import digest_of, path_of
+from slapos.build.place import Place
+from slapos.build.recipe import Description, OptionsView, Recipe
+from slapos.build.unpack import apply_patches, unpack
+from slapos.build.values import as_text
+from slapos.cookbook.download import fetcher_of, source_of, strip_option
+from slapos.model.errors import BuildFailed
+
+_EXPANSION = re.compile(r"%\(([^)]+)\)s")
+
+
+class Cmmi(Recipe):
+    """Gives ``location`` and ``prefix`` (the same unless given) and ``compile-directory``."""
+
+    @classmethod
+    def describe(cls, name: str, options: OptionsView) -> Description:
+        location = os.path.normpath(
+            os.path.join(options.directory, options.text("location", f"{options.parts_directory}/{name}"))
+        )
+        sources = () if options.text("path", "") else (source_of(options),)
+        outputs = {
+            "location": location,
+            "prefix": options.text("prefix", location),
+            "compile-directory": f"{location}__compile__",
+        }
+        return Description(outputs, sources)
+
+    def install(self) -> list[str]:
+        self.place = Place(cast("str", self.options["location"]))
+        self.log = CommandLog(os.path.join(self.directory, ".build-log", f"{self.name}.log"), self._environment())
+        keep = self.boolean("keep-compile-dir", False)
+        fetched = self._fetch()
+        with self.place.renewed(keep_work=keep) as work:
+            source = os.path.join(work, "source")
+            self._prepare(fetched, source)
+            self._configure(source)
+            self._make(source)
+            self._install(source, os.path.join(work, "stage"))
+            self._shell("post-install", source)
+            self._check_promises()
+        return [self.place.location, *([f"{self.place.location}__compile__"] if keep else [])]
+
+    def _fetch(self) -> str:
+        if not self.description.sources:
+            return ""
+        self.stage("fetch")
+        return fetcher_of(self.buildout, self.directory).fetch(self.description.sources[0])
+
+    def _prepare(self, fetched: str, source: str) -> None:
+        if fetched:
+            unpack(fetched, source, strip=strip_option(self.view))
+        else:
+            shutil.copytree(os.path.join(self.directory, self.text("path")), source, symlinks=True)
+        binary = self.text("patch-binary", "patch")
+        apply_patches(source, self._patches(), self.words("patch-options", ["-p0"]), binary)
+
+    def _patches(self) -> Iterator[str]:
+        """``path`` or ``path#sha256`` lines; the digest is checked."""
+        for line in self.lines("patches", ()):
+            place, _, digest = line.partition("#")
+            path = os.path.join(self.directory, path_of(place))
+            if not os.path.isfile(path):
+                raise self.error("patches", f"{place} does not exist.", reference="missing-patch")
+            if digest and digest_of(path) != digest:
+                raise self.error("patches", f"{place} has the sha256 {digest_of(path)}.", reference="wrong-checksum")
+            yield path
+
+    def _configure(self, source: str) -> None:
+        self._shell("pre-configure", source)
+        self.stage("configure")
+        command = self._expanded(self.text("configure-command", ""))
+        if not command:
+            if not os.path.exists(os.path.join(source, "configure")):
+                return
+            command = f"./configure --prefix={shlex.quote(self.text('prefix'))}"
+        self.log.shell(" ".join([command, *self._arguments("configure-options")]), source)
+
+    def _make(self, source: str) -> None:
+        self._shell("pre-build", source)
+        self.stage("make")
+        jobs = f"-j{len(os.sched_getaffinity(0))}"
+        self.log.shell(" ".join([self._make_command(), jobs, *self._arguments("make-options")]), source)
+
+    def _install(self, source: str, stage: str) -> None:
+        self._shell("pre-install", source)
+        self.stage("install")
+        targets = self._expanded(self.text("make-targets", "install")).split()
+        command = [self._make_command(), *self._arguments("make-options"), *map(shlex.quote, targets)]
+        if self.boolean("destdir", True):
+            command.append(f"DESTDIR={shlex.quote(stage)}")
+        self.log.shell(" ".join(command), source)
+        staged = stage + self.place.location
+        if os.path.isdir(staged):
+            self.place.put(staged)
+        elif not os.path.isdir(self.place.location):
+            raise BuildFailed(
+                f"{self.name}: make {' '.join(targets)} did not make {self.place.location}.",
+                reference="nothing-installed",
+                context={"location": self.place.location, "log": self.log.path},
+                hint="Does the configuration use the prefix?  ${:prefix}, @@LOCATION@@ and %(prefix)s all name it.",
+            )
+
+    def _check_promises(self) -> None:
+        missing = [path for path in map(self._expanded, self.lines("promises", ())) if not os.path.exists(path)]
+        if missing:
+            raise BuildFailed(
+                f"{self.name}: {missing[0]} is promised and was not made.",
+                reference="broken-promise",
+                context={"missing": missing, "log": self.log.path},
+            )
+
+    def _make_command(self) -> str:
+        return self._expanded(self.text("make-binary", "make"))
+
+    def _shell(self, option: str, directory: str) -> None:
+        text = self._expanded(self.text(option, ""))
+        if text:
+            self.stage(option)
+            self.log.shell(text, directory)
+
+    def _arguments(self, option: str) -> list[str]:
+        """Shell text of an option; the items of a list are one argument each."""
+        value = self.value(option, "")
+        if isinstance(value, list):
+            return [shlex.quote(as_text(item)) for item in value]
+        return [line for line in map(str.strip, self._expanded(as_text(value)).splitlines()) if line]
+
+    def _expanded(self, text: str) -> str:
+        """``@@LOCATION@@`` and ``%(option)s`` replaced, once."""
+
+        def option(found: re.Match[str]) -> str:
+            return self.text(found[1]) if found[1] in self.options else found[0]
+
+        return _EXPANSION.sub(option, text).replace("@@LOCATION@@", cast("str", self.options["location"]))
+
+    def _environment(self) -> Mapping[str, str]:
+        """That of the run plus the option ``environment``: ``NAME=value`` lines, or the name of a section."""
+        result = {"LC_ALL": "C.UTF-8", "PATH": os.defpath} | dict(os.environ)
+        given = self.lines("environment", ())
+        if len(given) == 1 and "=" not in given[0]:
+            section = self.buildout[given[0]]
+            pairs = [(name, as_text(section[name])) for name in section if not name.startswith(("_", "<"))]
+        else:
+            pairs = [self._pair(line) for line in given]
+        for name, value in pairs:
+            expanded = _EXPANSION.sub(lambda found: result.get(found[1], ""), value)
+            result[name] = expanded.replace("@@LOCATION@@", cast("str", self.options["location"]))
+        return result
+
+    def _pair(self, line: str) -> tuple[str, str]:
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip():
+            raise self.error("environment", f"has NAME=value lines, not {line[:60]!r}.", reference="invalid-option")
+        return name.strip(), value.strip()
