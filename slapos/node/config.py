@@ -219,12 +219,15 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
     return dataclasses.replace(config, **absent)
 
 
-def _text(value: object) -> str:
+def _text(name: str, value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value).replace("%", "%%")
+    text = str(value)
+    if any(ord(character) < 32 for character in text):
+        raise _invalid(name, text, "a text without line break")
+    return text.replace("%", "%%")
 
 
 def write_config(path: str, config: NodeConfig) -> None:
@@ -233,7 +236,7 @@ def write_config(path: str, config: NodeConfig) -> None:
     for section in ("slapos", "slapformat", "hyperopenx"):
         lines.append(f"[{section}]")
         lines += [
-            f"{item.name} = {_text(getattr(config, item.name))}".rstrip()
+            f"{item.name} = {_text(item.name, getattr(config, item.name))}".rstrip()
             for item in dataclasses.fields(NodeConfig)
             if item.metadata["section"] == section
         ]

@@ -75,10 +75,9 @@ class Desired:
         with self._lock:
             old = self._state
             merged = merge(old, new)
-            if merged == old:
-                return set(), set()
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            write_json(self._path, node_state_to_data(merged), mode=0o600)
+            if dataclasses.replace(merged, generation=old.generation) != old:
+                os.makedirs(os.path.dirname(self._path), exist_ok=True)
+                write_json(self._path, node_state_to_data(merged), mode=0o600)
             self._state = merged
         return changed_partitions(old, merged), changed_releases(old, merged)
 

@@ -26,7 +26,7 @@ def erasures(observed: Observed) -> list[Action]:
     """Wipe, search, forget: those that are still to do."""
     partition, record = observed.partition, observed.record
     actions: list[Action] = []
-    wipe = not record.wiped or not observed.empty or observed.renew_at is not None
+    wipe = not record.wiped or not observed.empty or observed.has_certificate
     if wipe:
         actions.append(Action(Kind.WIPE, partition, "files of its last instance are there"))
     if wipe or not record.scanned:

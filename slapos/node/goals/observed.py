@@ -67,6 +67,7 @@ class Record:
     promises: tuple[PromiseResult, ...] = ()
     promises_for: str = ""  # digest of what was checked
     promises_at: float = 0.0
+    promises_next: float = 0.0  # when the first of them is due again
     retention_until: float = 0.0
     prerm_done: tuple[str, ...] = ()
     wiped: bool = False
@@ -99,7 +100,8 @@ class Observed:
     release_ready: bool = False
     release_sentence: str = ""  # why it is not ready
     files: str = ""  # digest of the document and profile found
-    renew_at: float | None = None  # when its certificate is due for renewal; None: it has none
+    renew_at: float | None = None  # when its certificate is due for renewal; None: it has no usable one
+    has_certificate: bool = False  # usable or not
     declared: tuple[Declared, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)  # names that are not obeyed, and why
     running: tuple[Running, ...] = ()
@@ -112,7 +114,7 @@ class Observed:
     @property
     def is_dirty(self) -> bool:
         """Whether anything of an instance is here."""
-        return bool(self.record.guid or not self.empty or self.running or self.renew_at is not None)
+        return bool(self.record.guid or not self.empty or self.running or self.has_certificate)
 
     def emptied(self) -> Observed:
         """As it will be once it was wiped and is ready for the next instance."""

@@ -86,7 +86,7 @@ def run_reason(wanted: Wanted, observed: Observed, now: float) -> str:
 
 def _promise_reason(observed: Observed, now: float, *, changing: bool) -> str:
     if not observed.has_promises:
-        return ""
+        return "it has none any more" if observed.record.promises else ""
     if changing or observed.record.promises_for != services_digest(observed):
         return "something changed"
     if any(not promise.ok for promise in observed.record.promises):

@@ -87,7 +87,7 @@ class Machine:
         self.seen = dataclasses.replace(self.seen, prepared=True, empty=False)
 
     def certify(self, action: Action) -> None:
-        self.seen = dataclasses.replace(self.seen, renew_at=self.now + 86400)
+        self.seen = dataclasses.replace(self.seen, renew_at=self.now + 86400, has_certificate=True)
 
     def write(self, action: Action) -> None:
         assert self.goal
@@ -134,7 +134,15 @@ class Machine:
 
     def wipe(self, action: Action) -> None:
         self.seen = dataclasses.replace(
-            self.seen, empty=True, prepared=False, renew_at=None, files="", declared=(), children=(), prerm=()
+            self.seen,
+            empty=True,
+            prepared=False,
+            renew_at=None,
+            has_certificate=False,
+            files="",
+            declared=(),
+            children=(),
+            prerm=(),
         )
         self.record(wiped=True)
 

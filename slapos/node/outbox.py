@@ -1,0 +1,135 @@
+"""Reports on their way to the master: on disk until it confirmed them, the latest of each subject only."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from slapos.model.errors import HyperopenxError, Unavailable
+from slapos.model.objects import InstanceReport, PromiseResult, SupplyStatus
+from slapos.model.states import Health, SupplyReport
+from slapos.slap.client import Client
+from slapos.system.files import read_json, write_json
+
+_BATCH = 50
+
+
+class Outbox:
+    """Thread-safe.  A report replaces an earlier one of the same subject that was not delivered yet."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._delivered: dict[str, str] = {}
+        self._plans: dict[str, Any] = {}
+        self._plans_changed = False
+        self.filled = threading.Event()
+
+    def instance(self, report: InstanceReport) -> bool:
+        """Deliver later; False when the master already has the same (but for the dates of promises)."""
+        return self._put(f"instance-{report.guid}", dataclasses.asdict(report))
+
+    def supply(self, status: SupplyStatus) -> bool:
+        """Deliver later."""
+        key = hashlib.sha256(status.release.encode()).hexdigest()[:32]
+        return self._put(f"supply-{key}", dataclasses.asdict(status))
+
+    def plan(self, subject: str, plans: list[dict[str, Any]]) -> None:
+        """The last plans of a subject, shown by the master."""
+        with self._lock:
+            if self._plans.get(subject) != plans:
+                self._plans[subject] = plans
+                self._plans_changed = True
+
+    def pending(self) -> int:
+        """How many subjects have a report to deliver."""
+        return len(self._names())
+
+    def _put(self, name: str, data: dict[str, Any]) -> bool:
+        with self._lock:
+            path = self._path(name)
+            if self._delivered.get(name) == _sense(data) and not os.path.exists(path):
+                return False
+            os.makedirs(self._directory, exist_ok=True)
+            write_json(path, data, mode=0o600, fsync=False)
+        self.filled.set()
+        return True
+
+    def deliver(self, client: Client, node: str) -> int:
+        """Send what is pending; how many subjects were confirmed.  :class:`Unavailable` goes through, all is kept.
+
+        One report that the master refuses does not hold up the others: it is dropped, since a repetition cannot help.
+        """
+        self.filled.clear()
+        confirmed = 0
+        while names := self._names()[:_BATCH]:
+            batch = {name: data for name in names if (data := read_json(self._path(name))) is not None}
+            try:
+                self._send(client, node, batch)
+            except Unavailable:
+                raise
+            except HyperopenxError:
+                for name, data in batch.items():
+                    with contextlib.suppress(HyperopenxError):
+                        self._send(client, node, {name: data})
+            self._confirm({name: batch.get(name) for name in names})
+            confirmed += len(names)
+        self._send_plans(client, node)
+        return confirmed
+
+    def _send(self, client: Client, node: str, batch: Mapping[str, dict[str, Any]]) -> None:
+        instances = [_instance(data) for name, data in batch.items() if name.startswith("instance-")]
+        supplies = [_supply(data) for name, data in batch.items() if name.startswith("supply-")]
+        client.report(node, instances, supplies)
+
+    def _send_plans(self, client: Client, node: str) -> None:
+        with self._lock:
+            if not self._plans_changed:
+                return
+            plans = dict(self._plans)
+            self._plans_changed = False
+        try:
+            client.report(node, plan={"subjects": plans})
+        except HyperopenxError:
+            self._plans_changed = True
+            raise
+
+    def _confirm(self, batch: Mapping[str, dict[str, Any] | None]) -> None:
+        """Those that were not replaced meanwhile are done."""
+        with self._lock:
+            for name, data in batch.items():
+                if read_json(self._path(name)) == data:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(self._path(name))
+                if data is not None:
+                    self._delivered[name] = _sense(data)
+
+    def _names(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError):
+            found = os.listdir(self._directory)
+            return sorted(name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != ".")
+        return []
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, f"{name}.json")
+
+
+def _sense(data: Mapping[str, Any]) -> str:
+    """What makes two reports different for a reader."""
+    promises = sorted((item["name"], item["ok"], item["message"]) for item in data.get("promises", ()))
+    rest = sorted((key, str(value)) for key, value in data.items() if key != "promises")
+    return repr((rest, promises))
+
+
+def _instance(data: Mapping[str, Any]) -> InstanceReport:
+    promises = tuple(PromiseResult(**item) for item in data["promises"])
+    return InstanceReport(**{**data, "health": Health(data["health"]), "promises": promises})
+
+
+def _supply(data: Mapping[str, Any]) -> SupplyStatus:
+    return SupplyStatus(**{**data, "reported": SupplyReport(data["reported"])})

@@ -1,0 +1,107 @@
+"""The configuration of a node, read and written."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from slapos.model.errors import InputError, NotFound
+from slapos.node.config import NodeConfig, load_config, parse_size, write_config
+
+MINIMAL = """[slapos]
+computer_id = COMP-1
+master_url = https://127.0.0.1:8443
+software_root = /opt/slapgrid
+instance_root = /srv/slapgrid
+unknown_key = kept out of the way
+"""
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "slapos.cfg"
+    path.write_text(text)
+    return str(path)
+
+
+def test_written_is_read_back(tmp_path: Path) -> None:
+    config = NodeConfig(
+        computer_id="COMP-7",
+        master_url="https://[::1]:8443/100%",
+        software_root="/s",
+        instance_root="/i",
+        partition_timeout=12.5,
+        ipv4=False,
+        name="third",
+        state_directory="/state",
+        run_directory="/run/x",
+        log_directory="/log",
+        certificate_repository_path="/certs",
+        download_cache="/cache",
+    )
+    path = str(tmp_path / "slapos.cfg")
+    write_config(path, config)
+    assert load_config(path) == config
+
+
+def test_file_of_an_existing_node(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL + "[slapformat]\npartition_amount = 3\ninterface_name = lo\n"))
+    assert config.partition_names == ("slappart0", "slappart1", "slappart2")
+    assert config.state_directory == str(tmp_path / "state")
+    assert config.software_min_free_space == 1000 * 1024**2
+
+
+def test_users_carry_the_prefix_of_the_node(tmp_path: Path) -> None:
+    config = dataclasses.replace(load_config(write(tmp_path, MINIMAL)), alter_user=True, name_prefix="n2")
+    assert config.partition_user("slappart3") == "n2slapuser3"
+    assert config.software_user_name == "n2slapsoft"
+    assert dataclasses.replace(config, alter_user=False).partition_user("slappart3") is None
+
+
+def test_unknown_partition_is_said() -> None:
+    config = NodeConfig(computer_id="C", master_url="u", software_root="/s", instance_root="/i", partition_amount=2)
+    with pytest.raises(NotFound, match="no partition 'slappart2'; it has 2"):
+        config.partition_index("slappart2")
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("[slapos]\ncomputer_id = COMP-1\n", "master_url"),
+        (MINIMAL.replace("/opt/slapgrid", "relative"), "software_root"),
+        (MINIMAL + "promise_timeout = soon\n", "promise_timeout"),
+        (MINIMAL + "software_min_free_space = much\n", "software_min_free_space"),
+        (MINIMAL + "[slapformat]\nnode_number = 251\n", "node_number"),
+        (MINIMAL + "[slapformat]\nipv6 = maybe\n", "ipv6"),
+        (MINIMAL + "[slapformat]\npartition_base_name = a/b\n", "partition_base_name"),
+        ("not an INI file", ""),
+    ],
+)
+def test_wrong_values_name_their_key(tmp_path: Path, text: str, field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, text))
+    assert caught.value.reference == "invalid-configuration"
+    assert field in caught.value.context.get("field", "")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        load_config(str(tmp_path / "absent.cfg"))
+    assert caught.value.reference == "no-node-configuration"
+
+
+def test_line_break_cannot_add_an_option(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, MINIMAL))
+    with pytest.raises(InputError, match="line break"):
+        write_config(str(tmp_path / "x"), dataclasses.replace(config, master_url="https://a\nkey_file = /etc/shadow"))
+
+
+def test_sizes() -> None:
+    assert [parse_size("f", text) for text in ("5", "1K", "2 m", "1000M", "3GB")] == [
+        5,
+        1024,
+        2 * 1024**2,
+        1000 * 1024**2,
+        3 * 1024**3,
+    ]
