@@ -34,7 +34,9 @@ TREE = message({"instance": INSTANCE, "children": array(OBJECT)})
 PEM: Schema = {"type": "string", "minLength": 1, "maxLength": 64 * 1024}
 CERTIFICATE = message({"certificate": TEXT, "ca": TEXT}, {"reference": TEXT})
 EVENT = shape_of(objects.Event)
-USAGE = message({"node": TEXT, "identifier": TEXT, "document": TEXT, "date": INTEGER})
+USAGE = message(
+    {"number": COUNT, "node": TEXT, "identifier": TEXT, "project": TEXT, "document": TEXT, "received": INTEGER}
+)
 
 SELECTED_INSTANCE: Schema = {
     **message({}, {"instance_guid": NAME, "title": TITLE, "computer_guid": NAME, "compute_partition_id": NAME}),
@@ -94,7 +96,7 @@ OF_NODES: Mapping[str, tuple[Schema, Schema]] = {
     "hyperopenx.put.v0.node_format": (message({**NODE, "format": shape_of(objects.NodeFormat)}), GENERATION),
     "hyperopenx.get.v0.node": (message(NODE), NODE_VIEW),
     "hyperopenx.allDocs.v0.node_list": (EMPTY, results(NODE_VIEW)),
-    "hyperopenx.get.v0.plan": (message(NODE), message({"plan": OBJECT})),
+    "hyperopenx.get.v0.plan": (message(NODE), message({"date": COUNT, "plan": OBJECT})),
     "hyperopenx.post.v0.supply": (
         message({**NODE, "release": NAME}, {"state": one_of("available", "destroyed")}),
         shape_of(objects.Supply),
@@ -103,7 +105,10 @@ OF_NODES: Mapping[str, tuple[Schema, Schema]] = {
         message({**NODE, "identifier": NAME, "document": TEXT}),
         message({"delivered": FLAG}),
     ),
-    "hyperopenx.allDocs.v0.usage_list": (message({}, {"computer_guid": NAME, "limit": COUNT}), results(USAGE)),
+    "hyperopenx.allDocs.v0.usage_list": (
+        message({}, {"project": NAME, "since": COUNT, "limit": COUNT}),
+        results(USAGE),
+    ),
 }
 
 OF_CERTIFICATES: Mapping[str, tuple[Schema, Schema]] = {

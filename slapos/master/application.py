@@ -1,0 +1,142 @@
+"""The HTTP application: ``POST /<method>``, ``GET /events``, ``GET /healthz``, ``GET /ca.pem``, ``GET /``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route as Path
+
+from slapos.master.answers import JSON, to_error_response, to_response
+from slapos.master.calls import Answer
+from slapos.master.dispatch import Dispatcher, Envelope
+from slapos.master.hub import Hub
+from slapos.master.peer import peer_of
+from slapos.master.streams import Streams
+from slapos.model.errors import HyperopenxError, InputError, InternalError
+from slapos.wire import messages, strict_json
+
+logger = logging.getLogger("slapos.master")
+
+ANY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+BODY_SECONDS = 60.0  # for a client to send its whole message
+Door = Callable[[Request], Awaitable[Response]]
+
+
+class Application:
+    """Binds the dispatcher to HTTP.  ``pool`` are the threads in which storage blocks."""
+
+    def __init__(self, *, dispatcher: Dispatcher, hub: Hub, pool: ThreadPoolExecutor) -> None:
+        self._dispatcher = dispatcher
+        self._hub = hub
+        self._pool = pool
+        self._streams = Streams(dispatcher=dispatcher, hub=hub, pool=pool)
+
+    def asgi(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
+        """The ASGI application; ``lifespan`` surrounds its life."""
+
+        @asynccontextmanager
+        async def living(_: Starlette) -> AsyncIterator[None]:
+            async with lifespan():
+                yield
+
+        paths = [
+            Path("/", _door(self._index), methods=["GET"]),
+            Path("/healthz", _door(self._health), methods=["GET"]),
+            Path("/ca.pem", _door(self._authority), methods=["GET"]),
+            Path("/events", _door(self._streams.open), methods=["GET"]),
+            Path("/{method:path}", _door(self._call), methods=ANY),
+        ]
+        return Starlette(routes=paths, lifespan=living)
+
+    async def _call(self, request: Request) -> Response:
+        method, route = self._dispatcher.find(request.path_params["method"])
+        _check_headers(request)
+        body = await _read_body(request)
+        envelope = Envelope(method, body, peer_of(request.scope), request.headers.get("Idempotency-Key"))
+        answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._dispatcher.serve, envelope)
+        if route.fences:
+            self._hub.wake_all()
+        return to_response(answer)
+
+    async def _index(self, request: Request) -> Response:
+        body = {
+            "name": "Hyper Open X master",
+            "methods": sorted(messages.METHODS),
+            "events": "/events",
+            "ca": "/ca.pem",
+        }
+        return to_response(Answer(body))
+
+    async def _health(self, request: Request) -> Response:
+        storage = self._dispatcher.storage
+        generation = await asyncio.get_running_loop().run_in_executor(self._pool, storage.generation)
+        return to_response(Answer({"status": "ok", "generation": generation}))
+
+    async def _authority(self, request: Request) -> Response:
+        return Response(self._dispatcher.tools.authority.ca_pem, media_type="application/x-pem-file")
+
+
+def _door(handler: Door) -> Door:
+    """The HTTP door: exceptions become answers here and nowhere else."""
+
+    async def guarded(request: Request) -> Response:
+        method = str(request.path_params.get("method", ""))
+        try:
+            return await handler(request)
+        except HyperopenxError as error:
+            if isinstance(error, InternalError):
+                logger.error("%s: %s", method, error, exc_info=error)
+            return to_error_response(error, method)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:  # the HTTP handler is one of the five doors
+            logger.error("%s: a defect of the master", method, exc_info=error)
+            defect = InternalError("Internal server error", hint="The log of the master says more.")
+            return to_error_response(defect, method)
+
+    return guarded
+
+
+def _check_headers(request: Request) -> None:
+    if request.method != "POST":
+        raise InputError(
+            f"{request.method} does not call a method.",
+            reference="wrong-http-method",
+            hint="Use POST with a JSON body.",
+        )
+    declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if declared != JSON:
+        raise InputError(
+            "Content-Type: application/json is expected.",
+            reference="unsupported-content-type",
+            context={"field": "Content-Type", "value": declared},
+        )
+    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "*/*").split(",")]
+    if not {JSON, "application/*", "*/*", "application/problem+json"} & set(accepted):
+        raise InputError("Accept excludes application/json.", reference="not-acceptable", context={"field": "Accept"})
+
+
+async def _read_body(request: Request) -> bytes:
+    """The body, refused as soon as it is known to be too large."""
+    declared = request.headers.get("Content-Length", "0")
+    if declared.isdecimal() and int(declared) > strict_json.SIZE_LIMIT:
+        raise strict_json.too_large(int(declared))
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > strict_json.SIZE_LIMIT:
+                    raise strict_json.too_large(size)
+                chunks.append(chunk)
+    except TimeoutError as error:
+        raise InputError("The body did not arrive in time.", reference="too-slow", context={"field": "body"}) from error
+    return b"".join(chunks)

@@ -1,0 +1,162 @@
+"""``master.cfg``: how a master is set up.
+
+::
+
+    [master]
+    state_directory = /srv/hyperopenx/master
+    host = 127.0.0.1
+    port = 8443
+    public_url = https://127.0.0.1:8443
+    database_url = sqlite:////srv/hyperopenx/master/master.db
+    allowed_release_roots =
+        /opt/hyperopenx/catalogue
+    allow_private_addresses = false
+    server_names = cloud.example.org
+    certificate_names = *.sites.example.org
+"""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from slapos.model.errors import InputError
+from slapos.system.files import atomic_write
+
+FILE_NAME = "master.cfg"
+_SECTION = "master"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasterConfig:
+    """Everything that a master is told.
+
+    ``public_url`` is the address that clients use; ``server_names`` are further names and addresses of its
+    certificate; ``certificate_names`` the DNS names that instances may have certified (``*.`` for one label).
+    """
+
+    state_directory: str
+    host: str = "127.0.0.1"
+    port: int = 8443
+    database_url: str = ""
+    public_url: str = ""
+    allowed_release_roots: tuple[str, ...] = ()
+    allow_private_addresses: bool = False
+    server_names: tuple[str, ...] = ()
+    certificate_names: tuple[str, ...] = ()
+    client_directory: str = ""
+
+    @property
+    def path(self) -> str:
+        """The configuration file of this state directory."""
+        return os.path.join(self.state_directory, FILE_NAME)
+
+    @property
+    def database(self) -> str:
+        """The database's URL: as configured, else SQLite in the state directory."""
+        return self.database_url or f"sqlite:///{os.path.join(self.state_directory, 'master.db')}"
+
+    @property
+    def url(self) -> str:
+        """The address that clients use, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"https://{host}:{self.port}").rstrip("/")
+
+    @property
+    def client(self) -> str:
+        """Where the configuration and certificate of the first operator go."""
+        return self.client_directory or os.path.join(os.path.dirname(self.state_directory), "client")
+
+    def below(self, *names: str) -> str:
+        """A path in the state directory."""
+        return os.path.join(self.state_directory, *names)
+
+
+@dataclass(frozen=True)
+class ServerNames:
+    """What the server's certificate is for."""
+
+    addresses: tuple[str, ...] = field(default=())
+    names: tuple[str, ...] = field(default=())
+
+
+def server_names(config: MasterConfig) -> ServerNames:
+    """The host that it listens on, that of the public URL, the configured ones, and this machine itself."""
+    wanted = [config.host, urlsplit(config.url).hostname or "", *config.server_names, "127.0.0.1", "::1", "localhost"]
+    addresses: dict[str, None] = {}
+    names: dict[str, None] = {}
+    for name in wanted:
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            if name:
+                names[name.lower()] = None
+            continue
+        if not address.is_unspecified:
+            addresses[str(address)] = None
+    return ServerNames(tuple(addresses), tuple(names))
+
+
+def load_config(path: str) -> MasterConfig:
+    """The configuration in ``path``; :class:`InputError` ``invalid-master-configuration`` names file and option."""
+    parser = configparser.ConfigParser(interpolation=None, strict=True)
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+        section = parser[_SECTION]
+    except KeyError as error:
+        raise _invalid(path, "section", f"there is no section [{_SECTION}]") from error
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise _invalid(path, "file", str(error).splitlines()[0]) from error
+    unknown = sorted(set(section) - set(MasterConfig.__dataclass_fields__))
+    if unknown:
+        raise _invalid(path, unknown[0], f"the option {unknown[0]} is unknown")
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        port = int(section.get("port", "8443"))
+        private = section.getboolean("allow_private_addresses", fallback=False)
+    except ValueError as error:
+        raise _invalid(path, "port", str(error)) from error
+    if not 0 < port < 65536:
+        raise _invalid(path, "port", f"{port} is no port")
+    return MasterConfig(
+        state_directory=section.get("state_directory", directory),
+        host=section.get("host", "127.0.0.1"),
+        port=port,
+        database_url=section.get("database_url", ""),
+        public_url=section.get("public_url", ""),
+        allowed_release_roots=_lines(section.get("allowed_release_roots", "")),
+        allow_private_addresses=private,
+        server_names=tuple(section.get("server_names", "").split()),
+        certificate_names=tuple(section.get("certificate_names", "").split()),
+        client_directory=section.get("client_directory", ""),
+    )
+
+
+def write_config(config: MasterConfig) -> None:
+    """Write ``config`` to its path; :func:`load_config` reads it back equal."""
+    lines = [f"[{_SECTION}]", f"state_directory = {config.state_directory}", f"host = {config.host}"]
+    lines += [f"port = {config.port}", f"public_url = {config.public_url}", f"database_url = {config.database_url}"]
+    lines += ["allowed_release_roots =", *(f"  {root}" for root in config.allowed_release_roots)]
+    lines += [f"allow_private_addresses = {str(config.allow_private_addresses).lower()}"]
+    lines += [f"server_names = {' '.join(config.server_names)}"]
+    lines += [f"certificate_names = {' '.join(config.certificate_names)}"]
+    lines += [f"client_directory = {config.client_directory}"]
+    # The database's URL may hold a password.
+    atomic_write(config.path, "\n".join(lines) + "\n", mode=0o600)
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _invalid(path: str, option: str, reason: str) -> InputError:
+    return InputError(
+        f"{path}: {reason}.",
+        reference="invalid-master-configuration",
+        context={"field": option, "file": path},
+        hint="See docs/reference/configuration.",
+    )

@@ -1,0 +1,160 @@
+"""From the bytes of a message to the bytes of its answer: identify, check, one transaction, serialise.
+
+Runs in the worker threads of the server, because storage blocks.  Who asks is read in the same transaction as what
+is asked, so a revocation acts at the next request, also on a connection that is already open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from slapos.master.calls import Answer, Call, Key, Preparation, Route, Routes, Tools, check_key
+from slapos.master.presence import Presence
+from slapos.master.services import idempotency, identities
+from slapos.master.storage.database import Storage
+from slapos.master.storage.transaction import Transaction
+from slapos.model.errors import Conflict, NotFound, Unauthenticated
+from slapos.model.principal import ANYONE, Principal
+from slapos.model.states import PrincipalKind
+from slapos.pki.certificates import CertificateInfo
+from slapos.wire import messages, strict_json
+from slapos.wire.messages import Method
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One request as it came."""
+
+    method: Method
+    body: bytes
+    peer: CertificateInfo | None
+    key: str | None = None
+
+
+class Dispatcher:
+    """Serves the methods of ``routes``.  Thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        tools: Tools,
+        routes: Routes,
+        presence: Presence,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.storage = storage
+        self.tools = tools
+        self._routes = routes
+        self._presence = presence
+        self._clock = clock
+
+    def find(self, name: str) -> tuple[Method, Route]:
+        """The method and how it is served; NotFound ``unknown-method``."""
+        if name not in messages.METHODS or name not in self._routes:
+            raise NotFound(
+                f"There is no method {name[:100]!r}.",
+                reference="unknown-method",
+                context={"method": name[:100]},
+                hint="GET / lists the methods.",
+            )
+        return messages.METHODS[name], self._routes[name]
+
+    def serve(self, envelope: Envelope) -> Answer:
+        """The answer; any :class:`HyperopenxError` is for the one who asked."""
+        method, route = envelope.method, self._routes[envelope.method.name]
+        message = strict_json.loads_object(envelope.body)
+        messages.check_request(method, message)
+        prepared = None
+        if route.prepare is not None:
+            prepared = route.prepare(Preparation(message, lambda fn: self._read(envelope, route, fn), self.tools))
+
+        def act(tx: Transaction, principal: Principal) -> Answer:
+            return route.endpoint(Call(tx, principal, message, self._clock(), self.tools, prepared))
+
+        answer = self._write(envelope, route, act) if method.writes else self._read(envelope, route, act)
+        if method.of_field:
+            messages.check_answer(method, answer.body)
+        return answer
+
+    def principal(self, peer: CertificateInfo | None) -> Principal:
+        """Who is at the other end; raises when the certificate counts no longer."""
+        return self.storage.read(lambda tx: self._identify(tx, peer))
+
+    def identified_read(self, peer: CertificateInfo | None, function: Callable[[Transaction, Principal], T]) -> T:
+        """``function`` in one reading transaction with who is at the other end."""
+        return self.storage.read(lambda tx: function(tx, self._identify(tx, peer)))
+
+    def _read(self, envelope: Envelope, route: Route, function: Callable[[Transaction, Principal], T]) -> T:
+        return self.storage.read(lambda tx: function(tx, self._asking(tx, envelope.peer, route)))
+
+    def _write(self, envelope: Envelope, route: Route, act: Callable[[Transaction, Principal], Answer]) -> Answer:
+        if envelope.key is None or not route.remembered:
+            return self.storage.write(lambda tx: act(tx, self._asking(tx, envelope.peer, route)))
+        digest = hashlib.sha256(envelope.method.name.encode() + b"\n" + envelope.body).hexdigest()
+        key = Key(check_key(envelope.key), digest)
+
+        def once(tx: Transaction) -> Answer:
+            principal = self._asking(tx, envelope.peer, route)
+            found = idempotency.remembered(tx, principal, key.value)
+            if found is not None:
+                return _repeated(found, key)
+            answer = act(tx, principal)
+            kept = {"digest": key.digest, "status": answer.status, "body": answer.body}
+            idempotency.remember(tx, principal, key.value, kept, now=self._clock())
+            return answer
+
+        return self.storage.write(once)
+
+    def _asking(self, tx: Transaction, peer: CertificateInfo | None, route: Route) -> Principal:
+        if route.anonymous:
+            return ANYONE
+        principal = self._identify(tx, peer)
+        if principal.kind is PrincipalKind.ANYONE:
+            raise Unauthenticated(
+                "Nobody proved who asks: this method wants a client certificate.",
+                hint="Use a client certificate of this master; `slapos up` makes the first one.",
+            )
+        return principal
+
+    def _identify(self, tx: Transaction, peer: CertificateInfo | None) -> Principal:
+        if peer is None:
+            return ANYONE
+        now = self._clock()
+        if now > peer.not_after:
+            raise Unauthenticated(
+                f"The certificate of {peer.reference} has expired.",
+                reference="certificate-expired",
+                context={"serial": peer.serial, "reference": peer.reference},
+                hint="Renew it: certificate_renewal accepts it for a year.",
+            )
+        principal = identities.principal_of_certificate(tx, peer.serial, _kind(peer.kind), peer.reference, now)
+        if principal.kind is PrincipalKind.NODE:
+            self._presence.mark(principal.reference)
+        return principal
+
+
+def _kind(text: str) -> PrincipalKind:
+    try:
+        return PrincipalKind(text)
+    except ValueError as error:
+        raise Unauthenticated(
+            f"The certificate names the unknown kind {text!r}.", reference="certificate-unknown"
+        ) from error
+
+
+def _repeated(found: Mapping[str, Any], key: Key) -> Answer:
+    if found["digest"] != key.digest:
+        raise Conflict(
+            "This Idempotency-Key was used with another message.",
+            reference="idempotency-key-reused",
+            context={"field": "Idempotency-Key"},
+            hint="Use a new key for each new message.",
+        )
+    return Answer(dict(found["body"]), int(found["status"]))

@@ -1,0 +1,58 @@
+"""Parameters against the schema of their release, before the order is written.
+
+Only releases that some node holds or shall hold are fetched.  What cannot be reached now is accepted with a warning
+in the history of the instance; the node validates again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from slapos.master.calls import Preparation
+from slapos.master.storage import tables
+from slapos.master.storage.transaction import Transaction
+from slapos.model.errors import MachineError, NotFound, Unavailable
+from slapos.model.objects import InstanceRequest
+from slapos.model.states import InstanceState, SupplyState
+from slapos.schema.fetch import Fetch
+from slapos.schema.release import check_exists, load
+
+
+def check_order(preparation: Preparation, request: InstanceRequest) -> tuple[str, ...]:
+    """Warnings; :class:`InputError` names the field and the rule that the parameters break."""
+    if request.state is InstanceState.DESTROYED:
+        return ()
+    supplied = preparation.read(lambda tx, principal: _is_supplied(tx, request.release))
+    if not supplied:
+        return ()
+    return check_parameters(request, preparation.tools.fetch)
+
+
+def check_parameters(request: InstanceRequest, fetch: Fetch) -> tuple[str, ...]:
+    """As :func:`check_order`, for a release that may be fetched."""
+    parameters: Mapping[str, str] = request.parameters
+    try:
+        load(request.release, fetch).validate(request.software_type, parameters, request.shared)
+    except (Unavailable, MachineError) as error:
+        return (f"The parameters were not checked by the master: {error.message}",)
+    return ()
+
+
+def check_release(release: str, fetch: Fetch) -> tuple[str, ...]:
+    """Warnings for a release that shall be supplied; an error when it does not exist or may not be read."""
+    try:
+        check_exists(release, fetch)
+    except NotFound as error:
+        error.context.setdefault("field", "release")
+        raise
+    except (Unavailable, MachineError) as error:
+        return (f"The master could not look at the release: {error.message}",)
+    return ()
+
+
+def _is_supplied(tx: Transaction, release: str) -> bool:
+    table = tables.supplies
+    found = select(table.c.node).where(table.c.release == release, table.c.state == SupplyState.AVAILABLE.value)
+    return tx.execute(found.limit(1)).first() is not None
