@@ -6,6 +6,7 @@ A command parses and prints; what it shows is computed elsewhere (``slapos.slap`
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def as_ours(error: Exception) -> HyperopenxError:
 
 def wants_json(words: Sequence[str]) -> bool:
     """Whether errors are to be JSON: known before parsing, because parsing may be what fails."""
-    pairs = zip(words, [*words[1:], ""], strict=True)
+    pairs = itertools.pairwise([*words, ""])
     return any(word == "--format=json" or (word == "--format" and after == "json") for word, after in pairs)
 
 

@@ -52,7 +52,7 @@ def emit(data: Any, render: Callable[[], RenderableType | Iterable[RenderableTyp
         console.print(item)
 
 
-def say(text: str) -> None:
+def say(text: RenderableType) -> None:
     """A line for people beside the result; silent with JSON."""
     if not is_json():
         stderr().print(text)

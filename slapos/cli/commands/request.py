@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from slapos.cli.carrying import carried
 from slapos.cli.connection import open_client, release_url
 from slapos.cli.lazy import Command
-from slapos.cli.output import emit, say
-from slapos.cli.parameters import is_structured, read_parameters, read_texts, serialise
+from slapos.cli.output import emit
+from slapos.cli.parameters import read_parameters, read_texts
 from slapos.cli.views import instance_view
 from slapos.cli.waiting import served, wait_until_served
-from slapos.model.errors import HyperopenxError, NotReady
+from slapos.model.errors import NotReady
 from slapos.model.objects import DEFAULT_SOFTWARE_TYPE, Instance, InstanceRequest
 from slapos.model.states import InstanceState
-
-if TYPE_CHECKING:
-    from slapos.schema.release import ReleaseSchema
 
 STATES = [str(state) for state in InstanceState]
 
@@ -63,41 +61,16 @@ def request(title: str, release: str, **options: Any) -> None:  # fmt: skip
 def make_order(title: str, release: str, options: dict[str, Any]) -> InstanceRequest:
     """The order that the words of the command line mean."""
     values = read_parameters(options["parameters"], options["parameters_file"])
+    kind = (options["software_type"], options["shared"])
     return InstanceRequest(
         title=title,
         release=release,
         software_type=options["software_type"],
-        parameters=carried(values, release, options),
+        parameters=carried(values, release, kind, options["force_serialisation"]),
         sla=read_texts(options["sla"], "sla"),
         state=InstanceState(options["state"]) if options["state"] else None,
         shared=options["shared"],
     )
-
-
-def carried(values: dict[str, Any], release: str, options: dict[str, Any]) -> dict[str, str]:
-    """``values`` as the release expects them; texts become numbers and booleans where its schema wants those."""
-    forced = options["force_serialisation"]
-    schema = readable_schema(release) if values and forced != "xml" else None
-    if schema is None:
-        return serialise(values, forced == "json-in-xml" or (not forced and is_structured(values)))
-    kind = (options["software_type"], options["shared"])
-    if not forced and schema.serialisation(*kind) == "xml":
-        return serialise(values, False)
-    parameters = serialise(values, True)
-    return serialise(schema.typed(kind[0], parameters, kind[1]), True) if forced is None else parameters
-
-
-def readable_schema(release: str) -> ReleaseSchema | None:
-    """What the release says of its parameters; None when it says nothing, or (with a warning) is not readable here."""
-    from slapos.schema.fetch import Fetcher
-    from slapos.schema.release import load
-
-    try:
-        schema = load(release, Fetcher(roots=("/",)))
-    except HyperopenxError as error:
-        say(f"The schema of the release cannot be read here, the master checks the order. ({error.message})")
-        return None
-    return schema if schema.types else None
 
 
 def not_ready(instance: Instance) -> NotReady:

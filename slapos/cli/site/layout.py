@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from slapos.slap.config import state_directory
 
+ROOT_STATE = "/srv/hyperopenx"
 ROOT_CATALOGUE = "/opt/hyperopenx/catalogue"
 CATALOGUE_VARIABLE = "HYPEROPENX_CATALOGUE"
 #: Names the site in the environment of what it starts, so that ``down`` finds it after any crash.

@@ -19,7 +19,7 @@ from typing import Any
 from slapos.cli.site.layout import SITE_VARIABLE, Layout, program
 from slapos.model.errors import MachineError
 from slapos.system.files import make_directory, write_if_changed
-from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, start
+from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, run
 from slapos.system.proctable import Process, end_processes, environment_of, process_table
 
 PROGRAMS = ("master", "slapgrid")
@@ -60,7 +60,8 @@ startretries = 1000
 stopsignal = TERM
 stopwaitsecs = {stop}
 redirect_stderr = true
-stdout_logfile = {log}/{name}.log
+; relative to the log directory, where supervisord is started: it expands this option twice
+stdout_logfile = {name}.log
 stdout_logfile_maxbytes = 5MB
 stdout_logfile_backups = 3
 """
@@ -96,7 +97,7 @@ class SiteSupervisor:
         where = {"state": escape(self.layout.state), "log": escape(self.layout.log), "run": escape(self.layout.run)}
         text = _CONFIG.format(**where)
         for name, command, stop in (
-            ("master", f"{quote(program('slapos'))} master start --cfg {quote(self.layout.master_config)}", 10),
+            ("master", f"{quote(program('slapos'))} -v master start --cfg {quote(self.layout.master_config)}", 10),
             ("slapgrid", f"{quote(program('slapgrid'))} --cfg {quote(self.layout.node_config)}", 30),
         ):
             mark = escape(self.mark(name))
@@ -116,21 +117,18 @@ class SiteSupervisor:
         if self.is_running():
             return False
         self.end_survivors()
-        command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", self.config]
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", self.config]
         environment = {**CLEAN_ENVIRONMENT, "HOME": self.layout.state, SITE_VARIABLE: self.mark("supervisord")}
-        started = start(
-            command,
-            launch=Launch(directory=self.layout.state, environment=environment),
-            output=os.path.join(self.layout.log, "supervisord.log"),
-        )
+        launch = Launch(directory=self.layout.log, environment=environment)
+        done = run(command, launch=launch, timeout=START_SECONDS)  # it becomes a daemon by itself
         deadline = time.monotonic() + START_SECONDS
         while not self.is_running():
-            if started.popen.poll() is not None or time.monotonic() > deadline:
+            if done.code != 0 or time.monotonic() > deadline:
                 raise MachineError(
                     "The supervisor of the site did not start.",
                     reference="site-not-started",
-                    context={"log": os.path.join(self.layout.log, "supervisord.log")},
-                    hint="The end of the log says why.",
+                    context={"output": done.text, "log": os.path.join(self.layout.log, "site.log")},
+                    hint="The output, or the end of the log, says why.",
                 )
             time.sleep(0.05)
         return True
@@ -145,10 +143,14 @@ class SiteSupervisor:
             }
         return {}
 
+    def is_started(self, name: str) -> bool:
+        """Whether it runs, or is being started again."""
+        status = self.statuses().get(name)
+        return status is not None and status.state.upper() in _RUNNING
+
     def start_program(self, name: str) -> bool:
         """Whether it had to be started."""
-        status = self.statuses().get(name)
-        if status is not None and status.state.upper() in _RUNNING:
+        if self.is_started(name):
             return False
         with self._server() as server:
             server.supervisor.startProcess(name, False)

@@ -1,0 +1,46 @@
+"""Parameters as a release wants to be given them: flat texts, or one structure; its schema says which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from slapos.cli.output import say
+from slapos.cli.parameters import is_structured, serialise
+from slapos.model.errors import HyperopenxError
+from slapos.model.objects import DEFAULT_SOFTWARE_TYPE
+
+if TYPE_CHECKING:
+    from slapos.schema.release import ReleaseSchema
+
+
+def carried(
+    values: Mapping[str, Any],
+    release: str,
+    kind: tuple[str, bool] = (DEFAULT_SOFTWARE_TYPE, False),
+    forced: str | None = None,
+) -> dict[str, str]:
+    """``values`` as ``release`` expects them for ``kind`` (software type, shared).
+
+    Texts become numbers and booleans where the schema wants those.  ``forced``: ``xml`` or ``json-in-xml``, whatever
+    the schema says.  Without a schema, only values that are no flat text need a structure.
+    """
+    schema = readable_schema(release) if values and not forced else None
+    if schema is None:
+        return serialise(values, forced == "json-in-xml" or (not forced and is_structured(values)))
+    if schema.serialisation(*kind) == "xml":
+        return serialise(values, False)
+    return serialise(schema.typed(kind[0], serialise(values, True), kind[1]), True)
+
+
+def readable_schema(release: str) -> ReleaseSchema | None:
+    """What the release says of its parameters; None when it says nothing, or (with a remark) is not readable here."""
+    from slapos.schema.fetch import Fetcher
+    from slapos.schema.release import load
+
+    try:
+        schema = load(release, Fetcher(roots=("/",)))
+    except HyperopenxError as error:
+        say(f"The schema of the release cannot be read here, the master checks the order. ({error.message})")
+        return None
+    return schema if schema.types else None

@@ -1,0 +1,26 @@
+"""``slapos node software``."""
+
+from __future__ import annotations
+
+import click
+
+from slapos.cli.commands.node.rounds import leave, run_round
+from slapos.cli.lazy import Command
+
+
+@click.command(cls=Command)
+@click.option(
+    "--only",
+    "--only-sr",
+    "only",
+    multiple=True,
+    metavar="RELEASE",
+    help="Only this release: its URL or the md5 of it; comma-separated or repeated.",
+)
+@click.option("--now", is_flag=True, hidden=True, help="As always; an option of the existing tool.")
+def software(only: tuple[str, ...], now: bool) -> None:  # fmt: skip
+    """Build the supplied releases and remove those no longer wanted, once, in the foreground.
+
+    Exit code 1 when one failed. The daemon does the same by itself.
+    """
+    leave(run_round("software", only), 1)
