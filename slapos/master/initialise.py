@@ -14,6 +14,7 @@ from slapos.master.services import identities
 from slapos.master.storage.database import open_storage
 from slapos.master.storage.transaction import Transaction
 from slapos.master.tls import authority_of, ensure_server_certificate
+from slapos.model.client import ClientConfig, client_config_text
 from slapos.model.states import PrincipalKind
 from slapos.pki import files
 from slapos.pki.authority import Authority
@@ -22,7 +23,6 @@ from slapos.pki.keys import new_key
 from slapos.pki.policy import decide
 from slapos.pki.renewal import renewal_due
 from slapos.pki.requests import make_csr, read_csr
-from slapos.slap.config import ClientConfig, client_config_text
 from slapos.system.files import write_if_changed
 
 

@@ -14,23 +14,14 @@ from __future__ import annotations
 
 import configparser
 import os
-from dataclasses import dataclass
 
+from slapos.model.client import ClientConfig, client_config_text
 from slapos.model.errors import InputError
+
+__all__ = ["ClientConfig", "client_config_path", "client_config_text", "load_client_config", "state_directory"]
 
 ENVIRONMENT = "SLAPOS_CLIENT_CONFIGURATION"
 STATE_ENVIRONMENT = "HYPEROPENX_STATE"
-
-
-@dataclass(frozen=True)
-class ClientConfig:
-    """A master and the identity to use there; empty file names mean none.  ``path`` is where it was read."""
-
-    master_url: str
-    cert_file: str = ""
-    key_file: str = ""
-    ca_file: str = ""
-    path: str = ""
 
 
 def state_directory() -> str:
@@ -86,16 +77,6 @@ def load_client_config(path: str | None = None) -> ClientConfig:
         ca_file=file_option("slapos", "master_ca_file"),
         path=os.path.abspath(found),
     )
-
-
-def client_config_text(config: ClientConfig) -> str:
-    """The text of a configuration file; :func:`load_client_config` reads it back."""
-    lines = ["[slapos]", f"master_url = {config.master_url}"]
-    if config.ca_file:
-        lines.append(f"master_ca_file = {config.ca_file}")
-    if config.cert_file:
-        lines += ["", "[slapconsole]", f"cert_file = {config.cert_file}", f"key_file = {config.key_file}"]
-    return "\n".join(lines) + "\n"
 
 
 def _invalid(path: str, reason: str) -> InputError:
