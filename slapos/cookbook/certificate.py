@@ -83,7 +83,8 @@ class Certificate(Recipe):
         guid = guid_of(self)
         request = make_csr(load_or_create_key(key_path), guid, "service", addresses, wanted_names)
         try:
-            answer = client_of(self).certificate("service", request, guid)
+            with client_of(self) as client:
+                answer = client.certificate("service", request, guid)
         except Unavailable as error:
             if current is None or current.not_after <= time.time():
                 raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from slapos.build.recipe import Recipe
@@ -50,7 +51,8 @@ def connection_text(recipe: Recipe, option: str, default: str = "") -> str:
     return default
 
 
-def client_of(recipe: Recipe) -> Client:
+@contextmanager
+def client_of(recipe: Recipe) -> Iterator[Client]:
     """A client with the instance's identity; :class:`ProfileError` when nothing names a master."""
     url = connection_text(recipe, "server-url")
     if not url:
@@ -60,12 +62,16 @@ def client_of(recipe: Recipe) -> Client:
             reference="missing-option",
             hint="Run the profile in a partition; the node writes [slap-connection].",
         )
-    return Client(
+    client = Client(
         master_url=url,
         cert_file=connection_text(recipe, "cert-file"),
         key_file=connection_text(recipe, "key-file"),
         ca_file=connection_text(recipe, "ca-file"),
     )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def instance_of(recipe: Recipe) -> Instance:
@@ -73,7 +79,8 @@ def instance_of(recipe: Recipe) -> Instance:
     path = connection_text(recipe, "document")
     if not path:
         node, partition = connection_text(recipe, "computer-id"), connection_text(recipe, "partition-id")
-        return client_of(recipe).instance_of_partition(node, partition)
+        with client_of(recipe) as client:
+            return client.instance_of_partition(node, partition)
     data = read_json(path)
     if not isinstance(data, dict):
         raise MachineError(

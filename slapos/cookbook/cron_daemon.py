@@ -33,6 +33,15 @@ from slapos.system.proctable import descendants, end_processes, process_table
 
 LONGEST_SLEEP = 20.0  # seconds until a new entry is seen
 _OUTPUT_LIMIT = 64 * 1024
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
 _KEPT_VARIABLES = ("HOME", "USER", "LOGNAME", "PATH", "LC_ALL", "TMPDIR")
 
 _log = logging.getLogger("cron")
@@ -92,7 +101,8 @@ def _crontab_line(name: str, line: str) -> Job:
     fields = line.split(None, 1 if line.startswith("@") else 5)
     if len(fields) != (2 if line.startswith("@") else 6):
         raise ValueError(f"{line!r} is no line of a crontab")
-    return Job(name, " ".join(fields[:-1]), fields[-1])
+    schedule = " ".join(fields[:-1])
+    return Job(name, _ALIASES.get(schedule, schedule), fields[-1])
 
 
 class Scheduler:

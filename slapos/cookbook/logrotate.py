@@ -64,7 +64,7 @@ class Logrotate(Recipe):
         for option, directive in (("gzip-binary", "compresscmd"), ("gunzip-binary", "uncompresscmd")):
             if self.text(option, ""):
                 lines.append(f"{directive} {_plain_path(self.view, option, self.text(option))}")
-        return "\n".join([*lines, f'include "{_plain_path(self.view, "logrotate-entries", entries)}"', ""])
+        return "\n".join([*lines, f"include {_plain_path(self.view, 'logrotate-entries', entries)}", ""])
 
     def _binary(self) -> str:
         found = self.text("logrotate-binary", "") or shutil.which("logrotate", path=_SEARCHED)
@@ -116,11 +116,11 @@ class Entry(Recipe):
             raise self.error("log", "names no file.", reference="missing-option")
         path = self.text("path")
         make_parents(path)
-        body = "".join(f"  {line}\n" for line in self._directives())
+        body = "".join(f"  {line}\n" for line in self._directives(logs))
         write_if_changed(path, " ".join(f'"{log}"' for log in logs) + " {\n" + body + "}\n", 0o600)
         return [path]
 
-    def _directives(self) -> list[str]:
+    def _directives(self, logs: list[str]) -> list[str]:
         result = [
             self.text("frequency", "daily"),
             f"rotate {self.integer('rotate-num', 3650)}",
@@ -135,12 +135,24 @@ class Entry(Recipe):
             result.append("nocompress")
         result += [option for option in ("delaycompress", "copytruncate") if self.boolean(option, False)]
         if self.text("backup", ""):
-            backup = _plain_path(self.view, "backup", path_below(self.view, "backup", ""))
-            os.makedirs(backup, exist_ok=True)
-            result.append(f'olddir "{backup}"')
+            result.append(f"olddir {self._backup(logs)}")
         for option, directive in (("pre", "prerotate"), ("post", "postrotate")):
             result += self._script(option, directive)
         return result
+
+    def _backup(self, logs: list[str]) -> str:
+        """Where rotated logs go.  logrotate takes no blank in this path; a path relative to the log may avoid it."""
+        path = _plain_path(self.view, "backup", path_below(self.view, "backup", ""))
+        os.makedirs(path, exist_ok=True)
+        choices = {path} if " " not in path else {os.path.relpath(path, os.path.dirname(log)) for log in logs}
+        if len(choices) > 1 or " " in min(choices):
+            raise self.error(
+                "backup",
+                f"{path!r} has a space, and the logs lie in more than one directory.",
+                reference="unsafe-value",
+                hint="Write one entry for each directory of logs.",
+            )
+        return min(choices)
 
     def _script(self, option: str, directive: str) -> list[str]:
         command = check_argument(self, option, shell_text(self, option)) if option in self.view else ""

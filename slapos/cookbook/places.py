@@ -18,10 +18,11 @@ def path_below(options: OptionsView, option: str, default: str) -> str:
     """
     given = options.text(option, default)
     path = os.path.normpath(os.path.join(options.directory, given))
-    if not path.startswith(os.path.normpath(options.directory).rstrip("/") + "/"):
+    inside = path.startswith(os.path.normpath(options.directory).rstrip("/") + "/")
+    if not inside or ".." in given.split("/"):
         raise options.error(
             option,
-            f"{given[:200]!r} does not lie below {options.directory}.",
+            f"{given[:200]!r} is no plain path below {options.directory}.",
             reference="path-outside",
             hint="Give a path below ${buildout:directory}.",
         )

@@ -110,7 +110,8 @@ class Promise(Recipe):
     def module_of(options: OptionsView) -> str:
         """The module of the check; empty for a command."""
         check = options.text("check", "")
-        return f"{_CHECKS}.{check}" if check else options.text("module", "")
+        # The field writes check_url_available, the module is url_available.
+        return f"{_CHECKS}.{check.removeprefix('check_')}" if check else options.text("module", "")
 
     def install(self) -> list[str]:
         path = self.text("path")

@@ -28,7 +28,8 @@ class Publish(Recipe):
         connection = check_texts("connection", self.connection(self._collected(self.name, ())))
         guid = self.text("-slave-reference", "") or guid_of(self)
         if not self._is_published(guid, connection):
-            client_of(self).publish(guid, connection)
+            with client_of(self) as client:
+                client.publish(guid, connection)
         return []
 
     def update(self) -> list[str]:

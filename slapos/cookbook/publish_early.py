@@ -32,7 +32,8 @@ class PublishEarly(Recipe):
             self.set(name, values[name])
         if any(published.get(name) != value for name, value in values.items()):
             connection = check_texts("connection", {"_": as_json({**published, **values})})
-            client_of(self).publish(guid_of(self), connection)
+            with client_of(self) as client:
+                client.publish(guid_of(self), connection)
 
     def install(self) -> list[str]:
         return []

@@ -62,7 +62,8 @@ class Request(Recipe):
         self.reasons: tuple[str, ...] = ()
         self._record()
         try:
-            answer = client_of(self).request(self._wanted(), requester=guid_of(self))
+            with client_of(self) as client:
+                answer = client.request(self._wanted(), requester=guid_of(self))
         except InputError:
             raise
         except HyperopenxError as error:

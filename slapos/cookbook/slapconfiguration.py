@@ -139,7 +139,15 @@ class JsonSchema(SlapConfiguration):
         path = self.text("jsonschema")
         release = path.removesuffix(".json")
         # A release is below its directory; of an instance's profile nothing else needs to be read.
-        return load(release, Fetcher(roots=(os.path.dirname(os.path.abspath(path)),)))
+        schema = load(release, Fetcher(roots=(os.path.dirname(os.path.abspath(path)),)))
+        if not schema.types:
+            raise self.error(
+                "jsonschema",
+                f"{path} is no descriptor of a release, or it describes no software type.",
+                reference="missing-descriptor",
+                hint="Install software.cfg.json beside the profile of the release.",
+            )
+        return schema
 
     def _main(self, schema: ReleaseSchema, instance: Instance) -> Any:
         kind = instance.software_type

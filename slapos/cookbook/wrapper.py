@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ from slapos.build.recipe import Description, OptionsView, Recipe
 from slapos.cookbook.pieces import lines, names, words
 from slapos.cookbook.places import check_argument, file_below, make_parents
 from slapos.cookbook.script import exec_script
-from slapos.system.files import write_if_changed, write_json
+from slapos.system.files import write_if_changed
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNALS = frozenset({"HUP", "USR1", "USR2", "WINCH", "INT", "QUIT", "TERM", "ALRM", "PIPE", "CONT"})
@@ -131,7 +132,7 @@ class Wrapper(Recipe):
         }
         target = os.path.join(self.directory, ".hyperopenx", "services", f"{os.path.basename(path)}.json")
         make_parents(target)
-        write_json(target, facts, 0o600)
+        write_if_changed(target, json.dumps(facts, indent=2, sort_keys=True) + "\n", 0o600)
         return target
 
     def _remove_older(self, base: str, path: str) -> None:
