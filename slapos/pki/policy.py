@@ -48,7 +48,7 @@ def decide(request: RequestInfo, kind: PrincipalKind, reference: str, allowed: A
     if kind is PrincipalKind.ANYONE or not 1 <= len(reference) <= 64:  # RFC 5280 upper bound of a common name
         raise InputError(
             f"No certificate can be made for {kind} {reference!r}.",
-            reference="invalid-subject",
+            reference="invalid-holder",
             context={"field": "reference", "value": reference},
             hint="A reference has 1 to 64 characters.",
         )

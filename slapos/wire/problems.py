@@ -8,87 +8,27 @@ type of its kind; its own reference stays in the body.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from slapos.model import errors
 from slapos.model.errors import HyperopenxError
+from slapos.wire.problem_table import PROBLEMS, Problem
+
+__all__ = [
+    "PROBLEMS",
+    "PROBLEM_TYPE",
+    "Problem",
+    "from_answer",
+    "problem_of",
+    "status_of",
+    "to_field_error",
+    "to_problem",
+]
 
 URN = "urn:hyperopenx:"
 PROBLEM_TYPE = "application/problem+json"
 
-
-@dataclass(frozen=True)
-class Problem:
-    """One type of problem: its title for people, and the class that both sides raise (which has the status)."""
-
-    title: str
-    kind: type[HyperopenxError]
-    field_code: str = ""  # the upper-case code of the field's masters in the ``slapos.*`` dialect
-
-    @property
-    def status(self) -> int:
-        """HTTP status in our own dialect."""
-        return self.kind.status
-
-
-_INPUT, _MISSING, _CONFLICT = errors.InputError, errors.NotFound, errors.Conflict
-_REFUSED, _UNPROVEN, _DOWN, _MACHINE = errors.Refused, errors.Unauthenticated, errors.Unavailable, errors.MachineError
-
-PROBLEMS: Mapping[str, Problem] = {
-    # one per class of slapos.model.errors
-    "invalid-input": Problem("The request is wrong", _INPUT),
-    "invalid-profile": Problem("The profile is wrong", errors.ProfileError),
-    "not-found": Problem("There is no such thing", _MISSING),
-    "refused": Problem("You may not do this", _REFUSED),
-    "unauthenticated": Problem("Nobody proved who asks", _UNPROVEN),
-    "conflict": Problem("The state forbids it", _CONFLICT),
-    "not-ready": Problem("Accepted, not served yet", errors.NotReady),
-    "unavailable": Problem("The server cannot answer now", _DOWN),
-    "build-failed": Problem("A part failed", errors.BuildFailed),
-    "machine": Problem("The machine lacks something", _MACHINE),
-    "internal-error": Problem("A defect of the master", errors.InternalError),
-    # what was sent
-    "invalid-json": Problem("The body is not one JSON object", _INPUT),
-    "invalid-message": Problem("A member of the message is wrong", _INPUT),
-    "invalid-text": Problem("A character cannot travel", _INPUT),
-    "invalid-title": Problem("The title is not acceptable", _INPUT),
-    "invalid-parameters": Problem("The parameters break the schema of the release", _INPUT),
-    "too-large": Problem("The message is too large", _INPUT),
-    "unsupported-content-type": Problem("The body is not declared as JSON", _INPUT),
-    "not-acceptable": Problem("The answer would be JSON", _INPUT),
-    "unknown-method": Problem("There is no such method", _MISSING),
-    "wrong-http-method": Problem("Methods are called by POST", _INPUT),
-    # certificates
-    "invalid-key": Problem("The private key cannot be read", _INPUT),
-    "weak-key": Problem("The key is too weak", _INPUT),
-    "invalid-csr": Problem("The signing request cannot be read", _INPUT),
-    "invalid-certificate": Problem("The certificate cannot be read", _INPUT),
-    "invalid-signature": Problem("The signature cannot be read", _INPUT),
-    "invalid-subject": Problem("No certificate can be made for this subject", _INPUT),
-    "name-not-allowed": Problem("A certificate for this name is not signed", _REFUSED),
-    "wrong-signature": Problem("The signature does not match", _UNPROVEN),
-    "certificate-too-old": Problem("The certificate expired too long ago", _UNPROVEN),
-    "certificate-revoked": Problem("The certificate was revoked", _UNPROVEN),
-    "certificate-expired": Problem("The certificate expired", _UNPROVEN),
-    "certificate-unknown": Problem("The certificate is not one of this master", _UNPROVEN),
-    "certificate-refused": Problem("The server refused the certificate", _UNPROVEN),
-    "server-not-trusted": Problem("The server's certificate is not trusted", _REFUSED),
-    "file-unreadable": Problem("A file cannot be read", _MACHINE),
-    "authority-unreadable": Problem("The authority cannot be read", _MACHINE),
-    # things that do not exist, with the codes that the field's full master uses
-    "no-such-instance": Problem("There is no such instance", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
-    "host-not-found": Problem("There is no such host instance", _MISSING, "HOST-INSTANCE-NOT-FOUND"),
-    "tree-not-found": Problem("There is no such instance tree", _MISSING, "INSTANCE-TREE-NOT-FOUND"),
-    "partition-free": Problem("No instance lives there", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
-    "no-such-node": Problem("There is no such node", _MISSING, "COMPUTE-NODE-NOT-FOUND"),
-    "supply-not-found": Problem("The release is not supplied there", _MISSING, "SOFTWARE-INSTALLATION-NOT-FOUND"),
-    "hateoas-not-offered": Problem("HATEOAS is not offered", _MISSING, "HATEOAS-URL-NOT-FOUND"),
-    "destroy-not-requested": Problem(
-        "Its destruction was not requested", _CONFLICT, "SOFTWARE-INSTALLATION-DESTROY-NOT-REQUESTED"
-    ),
-}
 
 # Statuses of the slapos.* dialect where they differ from the kind's own (spec/02 §1.1: never 404).
 _FIELD_STATUS = {401: 401, 404: 403, 409: 403, 507: 500}

@@ -6,6 +6,7 @@ from slapos.master import parameters
 from slapos.master.calls import Answer, Call, Preparation, Route, Routes
 from slapos.master.endpoints.instances import note_warnings
 from slapos.master.services import instances, nodes
+from slapos.model.errors import NotFound
 from slapos.model.objects import Instance, InstanceReport
 from slapos.model.states import Health, InstanceState
 from slapos.wire.field_codec import (
@@ -36,7 +37,11 @@ def get_partition(call: Call) -> Answer:
 
 def get_tree(call: Call) -> Answer:
     """The root with a title."""
-    found = instances.find_instance_by_title(call.tx, call.principal, call.text("title"))
+    title = call.text("title")
+    try:
+        found = instances.find_instance_by_title(call.tx, call.principal, title)
+    except NotFound as error:
+        raise NotFound(f"There is no tree {title!r}.", reference="tree-not-found", context=error.context) from error
     return Answer(instance_or_not_ready(found))
 
 
