@@ -85,6 +85,10 @@ class Recipe:
         """Called instead of :meth:`install` when nothing changed; returns paths that are new."""
         return []
 
+    def fingerprint(self) -> str:
+        """What the part is made from besides its options (files that it reads); a change installs it again."""
+        return ""
+
     @property
     def location(self) -> str:
         """The option ``location``, by default ``parts/<name>``."""

@@ -6,6 +6,7 @@ whole; a package whose makefile ignores ``DESTDIR`` installs in place, behind a 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from typing import cast
 from slapos.build.command import CommandLog
 from slapos.build.fetch.transfer import digest_of, path_of
 from slapos.build.place import Place
-from slapos.build.recipe import Description, OptionsView, Recipe
+from slapos.build.recipe import Description, OptionsView, Recipe, Source
 from slapos.build.unpack import apply_patches, unpack
 from slapos.build.values import as_text
 from slapos.cookbook.download import fetcher_of, source_of, strip_option
@@ -70,14 +71,32 @@ class Cmmi(Recipe):
         binary = self.text("patch-binary", "patch")
         apply_patches(source, self._patches(), self.words("patch-options", ["-p0"]), binary)
 
+    def fingerprint(self) -> str:
+        """Local patches may change while their names stay."""
+        digests = [digest_of(path) for path in self._local_patches() if os.path.isfile(path)]
+        return f"patches={hashlib.sha256(' '.join(digests).encode()).hexdigest()[:16]}" if digests else ""
+
+    def _local_patches(self) -> Iterator[str]:
+        for line in self.lines("patches", ()):
+            place = line.partition("#")[0]
+            if not place.startswith(("http:", "https:")):
+                yield os.path.join(self.directory, path_of(place))
+
     def _patches(self) -> Iterator[str]:
-        """``path`` or ``path#sha256`` lines; the digest is checked."""
+        """``path`` or ``path#sha256`` lines; over http(s) the digest is mandatory."""
         for line in self.lines("patches", ()):
             place, _, digest = line.partition("#")
+            if place.startswith(("http:", "https:")):
+                if not digest:
+                    raise self.error(
+                        "patches", f"{place} needs its sha256: <url>#<sha256>.", reference="invalid-option"
+                    )
+                yield fetcher_of(self.buildout, self.directory).fetch(Source(place, (digest.strip(),)))
+                continue
             path = os.path.join(self.directory, path_of(place))
             if not os.path.isfile(path):
                 raise self.error("patches", f"{place} does not exist.", reference="missing-patch")
-            if digest and digest_of(path) != digest:
+            if digest and digest_of(path) != digest.strip():
                 raise self.error("patches", f"{place} has the sha256 {digest_of(path)}.", reference="wrong-checksum")
             yield path
 

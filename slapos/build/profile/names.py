@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from typing import Any
 
 from slapos.build.options import Origin, profile_error
-from slapos.build.recipe import Recipe
+from slapos.build.recipe import Recipe, identity
 
 DISTRIBUTION = "hyperopenx"
 GROUP = "zc.buildout"
@@ -74,11 +74,14 @@ class RecipeTable:
 
 
 def preload() -> list[str]:
-    """Import all recipes of ours; the names of those that cannot be imported (their use will say why)."""
+    """Import all recipes of ours and compute their identities.
+
+    The names of those that cannot be imported come back; using one says why.
+    """
     missing = []
     for name, point in own_recipes().items():
         try:
-            point.load()
+            identity(point.load())
         except ImportError:
             missing.append(name)
     return missing

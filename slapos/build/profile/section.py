@@ -79,7 +79,10 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
     @property
     def signature(self) -> str:
         """The identity of the recipe; a change of it installs the part again."""
-        return "" if self.recipe_class is None else f"{self['recipe']} {identity(self.recipe_class)}"
+        if self.recipe_class is None:
+            return ""
+        made_from = self.recipe.fingerprint() if isinstance(self.recipe, Recipe) else ""
+        return f"{self['recipe']} {identity(self.recipe_class)} {made_from}".rstrip()
 
     @property
     def previous(self) -> Mapping[str, Value]:

@@ -1,0 +1,112 @@
+"""``python -m slapos.build.warm_server <descriptor> <run directory>``: a process with everything imported.
+
+Started by :class:`slapos.build.warm.Warm`, with one end of a socket pair; each message on it carries the socket of one
+job, for which a leader is forked.  Single-threaded, so that forking is safe.  It ends when the other end closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+
+from slapos.build.isolation import adopt_orphans
+from slapos.build.profile.names import preload
+from slapos.build.warm_leader import lead
+from slapos.system.proctable import descendants, end_processes, find_process, process_table
+
+_LAZY = ("encodings.idna", "jinja2.ext", "lxml.etree", "multiprocessing.connection", "requests.adapters", "sqlite3")
+"""Imported on first use elsewhere; after ``setuid`` that may fail (their tree may be unreadable)."""
+
+
+class _Server:
+    def __init__(self, control: socket.socket, run_directory: str) -> None:
+        self.control = control
+        self.run_directory = run_directory
+        self.leaders: set[int] = set()
+        self.wakeup, self.woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def serve(self) -> None:
+        """Until the other end of the control socket closes."""
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(self.woken)
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        poll.register(self.wakeup, select.POLLIN)
+        while True:
+            for handle, _ in poll.poll():
+                if handle == self.wakeup:
+                    os.read(self.wakeup, 4096)
+                    self._reap()
+                elif not self._accept():
+                    return
+
+    def _accept(self) -> bool:
+        data, handles, _, _ = socket.recv_fds(self.control, 16, 1)
+        if not data:
+            return False
+        for handle in handles:
+            self._start(socket.socket(fileno=handle))
+        return True
+
+    def _start(self, connection: socket.socket) -> None:
+        server = os.getpid()
+        with connection:
+            pid = os.fork()
+            if pid == 0:
+                self._detach()
+                lead(connection, self.run_directory, server)
+            self.leaders.add(pid)
+
+    def _detach(self) -> None:
+        """In the leader: let go of what belongs to the server."""
+        signal.set_wakeup_fd(-1)
+        self.control.close()
+        os.close(self.wakeup)
+        os.close(self.woken)
+
+    def _reap(self) -> None:
+        """Collect ended leaders; what a killed one left is ended here, its reaper."""
+        with contextlib.suppress(ChildProcessError):
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                self.leaders.discard(pid)
+        table = process_table()
+        for process in table.values():
+            if process.ppid == os.getpid() and process.alive and process.pid not in self.leaders:
+                end_processes([process, *descendants(table, process.pid)], grace=0.5)
+
+    def stop(self) -> None:
+        """End all jobs."""
+        left = [process for pid in self.leaders if (process := find_process(pid)) is not None]
+        end_processes(left, grace=10.0)
+        self._reap()
+
+
+def main(arguments: list[str]) -> int:
+    """Import, then serve."""
+    descriptor, run_directory = int(arguments[0]), arguments[1]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt_orphans()
+    preload()
+    for name in _LAZY:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=descriptor) as control:
+        os.set_inheritable(descriptor, False)
+        control.sendall(b"ready\n")
+        server = _Server(control, run_directory)
+        signal.signal(signal.SIGTERM, lambda number, frame: control.shutdown(socket.SHUT_RDWR))
+        server.serve()
+    server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
