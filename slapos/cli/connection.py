@@ -29,11 +29,12 @@ def given_cfg() -> str | None:
 def open_client(cfg: str | None = None) -> Client:
     """A client with the identity of the person: ``--cfg``, the environment, this machine's site, the home directory."""
     from slapos.cli.identity import renew_if_due
-    from slapos.slap.client import Client, load_client_config
+    from slapos.cli.patient import PatientClient
+    from slapos.slap.config import load_client_config
 
     config = load_client_config(cfg or given_cfg())
     renew_if_due(config)
-    made: Client = Client.from_config(config)
+    made: Client = PatientClient.from_config(config)
     return made
 
 

@@ -55,7 +55,7 @@ def emit(data: Any, render: Callable[[], RenderableType | Iterable[RenderableTyp
 def say(text: RenderableType) -> None:
     """A line for people beside the result; silent with JSON."""
     if not is_json():
-        stderr().print(text)
+        stderr().print(escape(text) if isinstance(text, str) else text)
 
 
 def state(word: str) -> Text:

@@ -78,17 +78,19 @@ class OnlyContract(AllowContract):
 
 
 class PureContract(AllowContract):
-    """Modules one of whose names below their package is in ``names`` import the model, one another and no effect.
+    """Modules of ``packages`` with one of ``names`` below their package import the model, one another and no effect.
 
     ``effects`` are packages of the standard library through which a module would touch the world; nothing outside
     the standard library is allowed at all.
     """
 
+    packages = fields.SetField(subfield=fields.StringField())
     names = fields.SetField(subfield=fields.StringField())
     effects = fields.SetField(subfield=fields.StringField())
 
     def is_pure(self, module: str) -> bool:
-        return any(part in self.names for part in module.split(".")[2:])  # type: ignore[operator]
+        decides = any(part in self.names for part in module.split(".")[2:])  # type: ignore[operator]
+        return decides and package_of(module) in self.packages  # type: ignore[operator]
 
     def findings(self, graph: ImportGraph) -> Iterator[tuple[str, str]]:
         for importer in ours(graph):

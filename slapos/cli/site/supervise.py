@@ -37,7 +37,7 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [supervisord]
 identifier = hyperopenx
-directory = {state}
+directory = {log}
 logfile = {log}/site.log
 logfile_maxbytes = 1MB
 logfile_backups = 2
@@ -60,7 +60,7 @@ startretries = 1000
 stopsignal = TERM
 stopwaitsecs = {stop}
 redirect_stderr = true
-; relative to the log directory, where supervisord is started: it expands this option twice
+; below the directory of supervisord, because it expands this option twice
 stdout_logfile = {name}.log
 stdout_logfile_maxbytes = 5MB
 stdout_logfile_backups = 3

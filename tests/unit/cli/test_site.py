@@ -49,6 +49,7 @@ def test_programs_run_and_end(supervisor: SiteSupervisor) -> None:
     assert not supervisor.launch()
     assert supervisor.start_program("master")
     assert not supervisor.start_program("master")
+    assert os.path.exists(os.path.join(supervisor.layout.log, "master.log"))
     process = find_process(running(supervisor, "master"))
     assert process is not None
     supervisor.shut_down()
