@@ -75,8 +75,16 @@ def read_json(path: str, default: Any = None) -> Any:
 
 
 def make_directory(path: str, mode: int = 0o755) -> bool:
-    """``path`` and its parents exist; ``mode`` is set on ``path`` only.  Whether something was made or changed."""
+    """``path`` exists with ``mode``; whether it was made or changed.  New parents get 0755 whatever the umask."""
     made = not os.path.isdir(path)
+    missing = []
+    above = os.path.dirname(os.path.abspath(path))
+    while not os.path.isdir(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    for parent in reversed(missing):
+        os.makedirs(parent, exist_ok=True)
+        os.chmod(parent, 0o755)
     os.makedirs(path, exist_ok=True)
     if os.stat(path).st_mode & 0o7777 != mode:
         os.chmod(path, mode)

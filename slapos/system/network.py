@@ -6,17 +6,21 @@ import errno
 import hashlib
 import ipaddress
 import os
-import shutil
 import socket
+import struct
 
 from slapos.model.errors import MachineError
-from slapos.system.processes import check_run
 
 FIRST_PORT = 10000
 LAST_PORT = 31999  # Linux gives out ephemeral ports from 32768 on
 BLOCK = 40
 _BLOCKS = (LAST_PORT + 1 - FIRST_PORT) // BLOCK
 _PER_NODE = 25
+
+_NEW_ADDRESS, _DELETE_ADDRESS = 20, 21
+_REQUEST, _ACKNOWLEDGE, _REPLACE, _CREATE = 0x1, 0x4, 0x100, 0x400
+_ADDRESS, _LOCAL = 1, 2
+_NO_DETECTION = 0x02  # no duplicate address detection
 
 
 def partition_ipv4(node_number: int, index: int) -> str:
@@ -55,30 +59,41 @@ def addresses_of(interface: str) -> frozenset[str]:
 
 
 def add_address(interface: str, address: str) -> None:
-    """Give an IPv6 address (/128) to an interface; nothing when it has it.  Needs root."""
-    if address in addresses_of(interface):
-        return
-    check_run([_ip(), "-6", "address", "replace", f"{address}/128", "dev", interface, "nodad"])
+    """Give an IPv6 address (/128) to an interface; nothing when it has it.  Needs root.
+
+    :class:`MachineError` ``address-refused`` when the kernel does not take it.
+    """
+    if address not in addresses_of(interface):
+        _change_address(_NEW_ADDRESS, _CREATE | _REPLACE, interface, address)
 
 
 def remove_address(interface: str, address: str) -> bool:
     """Take it away again; whether it was there."""
     if address not in addresses_of(interface):
         return False
-    check_run([_ip(), "-6", "address", "del", f"{address}/128", "dev", interface])
+    _change_address(_DELETE_ADDRESS, 0, interface, address)
     return True
 
 
-def _ip() -> str:
-    found = shutil.which("ip", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin")
-    if found is None:
+def _change_address(kind: int, flags: int, interface: str, address: str) -> None:
+    """One request to the kernel, as ``ip address`` does it.  Source: rtnetlink(7), netlink(7)."""
+    packed = ipaddress.IPv6Address(address).packed
+    attributes = b"".join(struct.pack("=HH", 4 + len(packed), which) + packed for which in (_LOCAL, _ADDRESS))
+    index = socket.if_nametoindex(interface)
+    body = struct.pack("=BBBBI", socket.AF_INET6, 128, _NO_DETECTION, 0, index) + attributes
+    header = struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | _ACKNOWLEDGE | flags, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+        link.settimeout(10.0)
+        link.sendto(header + body, (0, 0))
+        answer = link.recv(65536)
+    code = -struct.unpack_from("=i", answer, 16)[0]
+    if code:
         raise MachineError(
-            "The command ip is not installed.",
-            reference="missing-tool",
-            context={"tool": "ip"},
-            hint="apt-get install iproute2",
+            f"The address {address} cannot be changed on {interface}: {os.strerror(code)}.",
+            reference="address-refused",
+            context={"interface": interface, "address": address, "error": os.strerror(code)},
+            hint="Only root may; IPv6 must be enabled on that interface.",
         )
-    return found
 
 
 def has_ipv6() -> bool:
