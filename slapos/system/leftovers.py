@@ -48,7 +48,7 @@ class Leftover:
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
-    """Who was in a partition.  ``keep``: names in ``directory`` that belong to the node; ``gids``: groups of the user."""
+    """Who was in a partition.  ``keep``: names in ``directory`` that are the node's; ``gids``: groups of the user."""
 
     directory: str
     uid: int | None = None
@@ -90,7 +90,8 @@ def _processes(tenant: Tenant) -> Iterator[Leftover]:
         return
     own = os.getpid()
     for process in of_user(table, os.geteuid()):
-        if process.pid != own and _works_in(process.pid, tenant.directory):
+        # a process with a terminal is a person who looks around, not something that the instance left
+        if process.pid != own and not process.terminal and _works_in(process.pid, tenant.directory):
             yield Leftover(LeftoverKind.PROCESS, str(process.pid), process.name)
 
 
@@ -150,7 +151,7 @@ def _crontabs(tenant: Tenant) -> Iterator[Leftover]:
 
 
 def _shared(directory: str, tenant: Tenant) -> Iterator[Leftover]:
-    """Files of the user in a directory that all can write.  A directory of the user is one finding, with its content."""
+    """Files of the user in a directory that all can write.  A directory of the user is one finding with all in it."""
     if tenant.uid is None:
         return
     todo, seen = [directory], 0

@@ -20,7 +20,10 @@ _POLL = 0.02
 
 @dataclass(frozen=True)
 class Process:
-    """``start`` is in clock ticks since boot; ``uid`` is the effective user id; ``state`` one letter of proc(5)."""
+    """``start`` is in clock ticks since boot; ``uid`` is the effective user id; ``state`` one letter of proc(5).
+
+    ``terminal``: the device number of its controlling terminal, 0 for none.
+    """
 
     pid: int
     start: int
@@ -30,6 +33,7 @@ class Process:
     uid: int
     state: str
     name: str
+    terminal: int = 0
 
     @property
     def alive(self) -> bool:
@@ -56,6 +60,7 @@ def parse_stat(text: str, uid: int) -> Process:
         uid=uid,
         state=fields[0],
         name=name,
+        terminal=int(fields[4]),
     )
 
 
