@@ -36,7 +36,7 @@ class Storage:
         self._lock = threading.Lock()
         self._callbacks: list[Callback] = []
         self._writer = Writer(writers, on_commit=self._committed)
-        self._listener = postgresql.Listener(url, self._notify) if postgresql.is_postgresql(url) else None
+        self._listener = postgresql.Listener(url, callback=self._notify) if postgresql.is_postgresql(url) else None
 
     @property
     def dialect(self) -> str:

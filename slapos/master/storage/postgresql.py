@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import select
 import threading
 from collections.abc import Callable, Iterable
 
@@ -18,7 +20,7 @@ CHANNEL = "hyperopenx"
 GROUP_LOCK = 0x486F5831  # advisory lock of write groups
 UPGRADE_LOCK = 0x486F5832  # … of migrations
 PAYLOAD_LIMIT = 7_900  # bytes; PostgreSQL refuses 8,000 and more
-WAKE_SECONDS = 0.5
+RETRY_SECONDS = 1.0
 _CONFLICTS = {"40001", "40P01"}  # serialization_failure, deadlock_detected
 
 
@@ -62,17 +64,20 @@ def notify(connection: Connection, generation: int, subjects: Iterable[str]) -> 
 class Listener:
     """A thread that hears the commits of all processes, our own included, and reconnects when the server went away."""
 
-    def __init__(self, url: str, callback: Callable[[int, frozenset[str]], None]) -> None:
+    def __init__(self, url: str, *, callback: Callable[[int, frozenset[str]], None]) -> None:
         self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self._callback = callback
         self._stop = threading.Event()
-        self._listening = threading.Event()
+        self._wake_reader, self._wake_writer = os.pipe()  # becomes readable at close
         self._thread = threading.Thread(target=self._run, name="storage-listener", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         self._stop.set()
+        os.write(self._wake_writer, b"x")
         self._thread.join()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
 
     def _run(self) -> None:
         missed = False
@@ -86,10 +91,11 @@ class Listener:
                     self._listen(connection)
             except psycopg.Error as error:
                 logger.warning("Changes of other masters are not heard now: %s", error)
-                self._stop.wait(1.0)
+                self._stop.wait(RETRY_SECONDS)
 
     def _listen(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         while not self._stop.is_set():
-            for notification in connection.notifies(timeout=WAKE_SECONDS):
+            for notification in connection.notifies(timeout=0):
                 generation, subjects = json.loads(notification.payload)
                 self._callback(int(generation), frozenset(subjects))
+            select.select([connection.fileno(), self._wake_reader], [], [])

@@ -70,7 +70,7 @@ class _Job:
 class Writer:
     """Runs functions one after the other, in groups; :meth:`write` blocks until the commit."""
 
-    def __init__(self, engine: Engine, on_commit: Callable[[Committed], None]) -> None:
+    def __init__(self, engine: Engine, *, on_commit: Callable[[Committed], None]) -> None:
         self.commits = 0
         self._engine = engine
         self._on_commit = on_commit

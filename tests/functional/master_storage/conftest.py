@@ -1,0 +1,5 @@
+"""The fixtures of ``tests/unit/master``: the same databases, larger tests."""
+
+from tests.unit.master.conftest import databases, postgres_server, storage, url, world
+
+__all__ = ["databases", "postgres_server", "storage", "url", "world"]
