@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from dataclasses import dataclass
 
 from slapos.slap.config import state_directory
+from slapos.system.short_paths import run_directory
 
 ROOT_STATE = "/srv/hyperopenx"
 ROOT_CATALOGUE = "/opt/hyperopenx/catalogue"
 CATALOGUE_VARIABLE = "HYPEROPENX_CATALOGUE"
 #: Names the site in the environment of what it starts, so that ``down`` finds it after any crash.
 SITE_VARIABLE = "HYPEROPENX_SITE"
-#: A Unix socket's path may have 107 bytes; the names of ours below the directory need less than 40.
-LONGEST_RUN_DIRECTORY = 60
 
 
 @dataclass(frozen=True)
@@ -78,15 +76,6 @@ def site_layout() -> Layout:
 def release_path(catalogue: str, name: str) -> str:
     """The profile of a release of the catalogue."""
     return os.path.join(catalogue, "software", name, "software.cfg")
-
-
-def run_directory(state: str, name: str) -> str:
-    """``<state>/run/<name>``, or a short one below ``/tmp`` named after it when sockets would not fit."""
-    wanted = os.path.join(state, "run", name)
-    if len(os.fsencode(wanted)) <= LONGEST_RUN_DIRECTORY:
-        return wanted
-    digest = hashlib.sha256(f"{os.geteuid()}:{wanted}".encode()).hexdigest()[:16]
-    return f"/tmp/hox-{digest}"
 
 
 def program(name: str) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import os
 
 from slapos.cli.progress import Progress
-from slapos.cli.site.layout import ROOT_STATE, Layout, run_directory
+from slapos.cli.site.layout import ROOT_STATE, Layout
 from slapos.cli.site.supervise import SiteSupervisor
 from slapos.model.errors import HyperopenxError, MachineError
 from slapos.node import operations
@@ -17,6 +17,7 @@ from slapos.node.register import register, site_config
 from slapos.node.supervisor.remains import look
 from slapos.node.wiring import open_supervisor
 from slapos.slap.client import Client, load_client_config
+from slapos.system.short_paths import run_directory
 
 DAEMON_SECONDS = 60.0
 _NUMBERS = 250

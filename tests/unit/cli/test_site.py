@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from slapos.cli.site import supervise
-from slapos.cli.site.layout import Layout, run_directory
+from slapos.cli.site.layout import Layout
 from slapos.cli.site.supervise import SiteSupervisor, check_private
 from slapos.model.errors import MachineError
 from slapos.system.proctable import find_process, is_alive
+from slapos.system.short_paths import run_directory
 
 
 @pytest.fixture

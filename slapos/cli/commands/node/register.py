@@ -11,8 +11,9 @@ from rich.text import Text
 
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit
-from slapos.cli.site.layout import Layout, catalogue_directory, run_directory
+from slapos.cli.site.layout import Layout, catalogue_directory
 from slapos.slap.config import state_directory
+from slapos.system.short_paths import run_directory
 
 
 @click.command(cls=Command)
