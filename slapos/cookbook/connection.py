@@ -16,6 +16,7 @@ from slapos.slap.documents import instance_from_data
 from slapos.system.files import read_json
 
 SECTION = "slap-connection"
+_PATIENCE = 5.0  # seconds of trying again within one processing; the node processes the instance again anyway
 
 # Options of a recipe, first the name of the field's existing recipes, then the one that it shares with the section.
 _ALIASES = {
@@ -67,6 +68,7 @@ def client_of(recipe: Recipe) -> Iterator[Client]:
         cert_file=connection_text(recipe, "cert-file"),
         key_file=connection_text(recipe, "key-file"),
         ca_file=connection_text(recipe, "ca-file"),
+        patience=_PATIENCE,
     )
     try:
         yield client

@@ -44,6 +44,13 @@ def lines(recipe: Recipe, option: str, default: str = "") -> list[str]:
     return _divided(recipe, option, default, _lines)
 
 
+def pairs(recipe: Recipe, option: str) -> list[tuple[str, str]]:
+    """Lines ``NAME=value``: what stands left and right of the first ``=`` as written, blanks around it dropped."""
+    text, values = _marked(recipe, option, "")
+    halves = [line.partition("=")[::2] for line in _lines(text)]
+    return [(_filled(name.strip(), values), _filled(value.strip(), values)) for name, value in halves]
+
+
 def shell_text(recipe: Recipe, option: str) -> str:
     """The option as a shell command: its own text is shell, each value in it is one literal piece of a word.
 
@@ -96,8 +103,12 @@ def _divided(recipe: Recipe, option: str, default: str, split: Split) -> list[st
         if alone and isinstance(values[int(alone.group(1))], list):
             result.extend(as_text(item) for item in values[int(alone.group(1))])
         else:
-            result.append(_MARK.sub(lambda found: as_text(values[int(found.group(1))]), piece))
+            result.append(_filled(piece, values))
     return result
+
+
+def _filled(piece: str, values: list[Any]) -> str:
+    return _MARK.sub(lambda found: as_text(values[int(found.group(1))]), piece)
 
 
 def _marked(recipe: Recipe, option: str, default: str) -> tuple[str, list[Any]]:

@@ -11,7 +11,7 @@ import shlex
 from typing import ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
-from slapos.cookbook.pieces import lines, names, words
+from slapos.cookbook.pieces import names, pairs, words
 from slapos.cookbook.places import check_argument, file_below, make_parents
 from slapos.cookbook.script import exec_script
 from slapos.system.files import write_if_changed
@@ -100,16 +100,13 @@ class Wrapper(Recipe):
     def _environment(self) -> dict[str, str]:
         """Variables of the option ``environment``: lines ``NAME=value``, or a Python dictionary."""
         value = self.value("environment", "")
-        pairs = (
-            [(str(key), str(item)) for key, item in value.items()]
-            if isinstance(value, dict)
-            else [_pair(line) for line in lines(self, "environment")]
-        )
-        for key, item in pairs:
+        given = [(str(key), str(item)) for key, item in value.items()] if isinstance(value, dict) else None
+        variables = dict(pairs(self, "environment") if given is None else given)
+        for key, item in variables.items():
             if not _VARIABLE.fullmatch(key):
                 raise self.error("environment", f"{key[:60]!r} is no name of a variable.", reference="invalid-option")
             check_argument(self, "environment", f"{key}={item}")
-        return dict(pairs)
+        return variables
 
     def _digest(self, text: str, paths: list[str]) -> str:
         digest = hashlib.sha256(text.encode())
@@ -143,11 +140,6 @@ class Wrapper(Recipe):
                 os.unlink(os.path.join(os.path.dirname(base), name))
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(self.directory, ".hyperopenx", "services", f"{name}.json"))
-
-
-def _pair(line: str) -> tuple[str, str]:
-    key, _, value = line.partition("=")
-    return key.strip(), value.strip() if value[:1].isspace() else value
 
 
 def _file_digest(path: str) -> str:

@@ -66,7 +66,7 @@ class Partition:
         return {
             str(path.relative_to(self.directory)): (path.read_bytes(), path.stat().st_mode, path.stat().st_ino)
             for path in sorted(self.directory.rglob("*"))
-            if path.is_file() and path.name not in ("buildout.cfg", ".installed.cfg")
+            if path.is_file() and path.name != "buildout.cfg" and not path.name.startswith(".installed")
         }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 
 from slapos.cookbook.cron_daemon import Scheduler, due_time, parse_entry, read_jobs
 from slapos.model.errors import ProfileError
+from slapos.system.proctable import find_process
 from tests.unit.cookbook.engine import Partition
 
 PROFILE = """
@@ -35,6 +35,11 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    found = find_process(pid)
+    return found is not None and found.state != "Z"
 
 
 def scheduler(tmp_path: Path, **entries: str) -> Scheduler:
@@ -148,5 +153,4 @@ def test_the_service_runs_a_job_and_ends_with_all_it_started(partition: Partitio
         pid = int(pid_file.read_text())
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=15) == 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    wait_until(lambda: not is_running(pid))
