@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from slapos.model.errors import InputError
 from slapos.model.objects import Instance, NodeState, Supply
-from slapos.model.states import InstanceState
+from slapos.model.states import Health, InstanceState
 from slapos.slap.documents import node_state_from_data, node_state_to_data
 from slapos.system.files import read_json, write_json
 
@@ -36,11 +36,20 @@ def changed_partitions(old: NodeState, new: NodeState) -> set[str]:
 
 
 def _wish(instance: Instance | None) -> object:
-    """The part of an instance that the node acts on: not what it reported itself."""
+    """The part of an instance that the node acts on: not what it reported or published itself."""
     if instance is None:
         return None
+    shared = tuple(dataclasses.replace(item, connection={}) for item in instance.shared_instances)
     return dataclasses.replace(
-        instance, reported_state="", health=instance.health.PENDING, sentence="", promises=(), generation=0
+        instance,
+        reported_state="",
+        health=Health.PENDING,
+        sentence="",
+        promises=(),
+        connection={},
+        shared_instances=shared,
+        orphan=False,
+        generation=0,
     )
 
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from slapos.build.values import dumps
-from slapos.model.errors import MachineError
+from slapos.model.errors import InputError, MachineError
 from slapos.model.objects import Instance
 from slapos.node import layout
 from slapos.node.config import NodeConfig
-from slapos.slap.documents import instance_to_data
+from slapos.slap.documents import instance_from_data, instance_to_data
+from slapos.system.below import read_below
 
 _TEMPLATES = ("instance.cfg", "template.cfg")
 _OWN = ("reported_state", "health", "sentence", "reasons", "promises", "connection", "orphan", "generation")
@@ -39,11 +40,15 @@ class Files:
 
 
 def files_digest(document: bytes, profile: bytes) -> str:
-    """sha256 over both contents, each preceded by its length."""
-    digest = hashlib.sha256()
-    for content in (document, profile):
-        digest.update(b"%d\n" % len(content) + content)
-    return digest.hexdigest()
+    """Of the order in the document and of the profile; empty when the document cannot be read.
+
+    What the instance published itself is in the document but not in the digest: it is no reason to do anything.
+    """
+    try:
+        order = order_digest(instance_from_data(json.loads(document)))
+    except (ValueError, InputError):
+        return ""
+    return hashlib.sha256(order.encode() + profile).hexdigest()
 
 
 def order_of(instance: Instance) -> dict[str, Any]:
@@ -68,12 +73,10 @@ def make_document(instance: Instance) -> bytes:
 
 
 def read_template(release_directory: str) -> str:
-    """The release's instance profile; :class:`MachineError` when it has none."""
+    """The release's instance profile, never through a link; :class:`MachineError` when it has none."""
     for name in _TEMPLATES:
-        path = os.path.join(release_directory, name)
         try:
-            with open(path, encoding="utf-8") as stream:
-                return stream.read()
+            return read_below(release_directory, name).decode("utf-8", "replace")
         except FileNotFoundError:
             continue
     raise MachineError(

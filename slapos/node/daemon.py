@@ -1,0 +1,157 @@
+"""The daemon: threads that listen, work, deliver and watch.  It may be killed at any moment; services go on.
+
+Every thread's loop is a door: whatever happens inside is logged, and the thread goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from slapos.model.errors import HyperopenxError, Unavailable
+from slapos.node.context import Node, make_client, make_directories
+from slapos.node.format import restore_addresses
+from slapos.node.outbox import Outbox
+from slapos.node.schedule import Schedule, Subject, backoff_delay
+from slapos.node.supervisor.events import EventReceiver
+from slapos.node.supervisor.interface import ServiceState
+from slapos.node.usage import deliver_usage
+from slapos.node.work import CERTIFICATE, CHORE, PARTITION, RELEASE, USAGE, Work
+from slapos.system.locks import locked
+
+HEARTBEAT_SECONDS = 30.0
+WATCH_SECONDS = 2.0
+_ENDS = (ServiceState.BACKOFF, ServiceState.EXITED)
+
+log = logging.getLogger("slapos.node")
+
+
+class Daemon:
+    """One per node: a lock in its state directory sees to it."""
+
+    def __init__(self, node: Node, event_socket: str) -> None:
+        self.node = node
+        self.event_socket = event_socket
+        self.stopping = threading.Event()
+        self.outbox = Outbox(node.layout.outbox)
+        self.schedule = Schedule(node.clock)
+        self.work = Work(node, self.schedule, self.outbox)
+        self.last_sent = 0.0
+
+    def run(self) -> None:
+        """Until :meth:`stop`; :class:`Conflict` ``locked`` when another daemon serves this node."""
+        make_directories(self.node.config)
+        name = self.node.config.name
+        with locked(self.node.layout.lock, 5.0, f"The node {name} has a daemon already: it"):
+            self._prepare()
+            threads = self._start_threads()
+            self.stopping.wait()
+            self._end(threads)
+
+    def stop(self) -> None:
+        """End soon; services are left running.  Safe in a signal handler."""
+        self.stopping.set()
+
+    def _prepare(self) -> None:
+        with contextlib.suppress(HyperopenxError):
+            restore_addresses(self.node.config)
+            self.node.supervisor.ensure()
+        self.schedule.trigger(*self.work.everything(), USAGE, CERTIFICATE)
+
+    def _start_threads(self) -> list[threading.Thread]:
+        config = self.node.config
+        loops: list[tuple[str, Callable[[], None]]] = [
+            ("listener", self._listen),
+            ("sender", self._send),
+            ("watcher", self._watch),
+            ("chores", lambda: self._work(frozenset({CHORE}))),
+        ]
+        loops += [(f"worker-{i}", lambda: self._work(frozenset({PARTITION}))) for i in range(config.workers)]
+        loops += [(f"builder-{i}", lambda: self._work(frozenset({RELEASE}))) for i in range(config.build_workers)]
+        threads = [threading.Thread(target=self._guarded, args=item, name=item[0], daemon=True) for item in loops]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _guarded(self, name: str, step: Callable[[], None]) -> None:
+        """Repeat ``step`` until the end."""
+        failures = 0
+        while not self.stopping.is_set():
+            try:
+                step()
+                failures = 0
+            except Unavailable as error:
+                failures += 1
+                log.warning("%s: %s", name, error)
+            except HyperopenxError as error:
+                failures += 1
+                log.error("%s: %s", name, error)
+            except Exception:
+                failures += 1
+                log.exception("%s: a defect", name)
+            if failures:
+                self.stopping.wait(min(30.0, backoff_delay(failures, random.random())))
+
+    def _work(self, kinds: frozenset[str]) -> None:
+        subject = self.schedule.take(kinds, timeout=5.0)
+        if subject is not None:
+            self.work.process(subject)
+
+    def refresh(self) -> None:
+        """Read what the master wants and look at what changed."""
+        desired, config = self.node.desired, self.node.config
+        since = desired.state.generation if desired.known else 0
+        partitions, releases = desired.accept(self.node.client.node_state(config.computer_id, since))
+        self.work.changed(partitions, releases)
+
+    def _listen(self) -> None:
+        self.refresh()
+        generation = self.node.desired.state.generation
+        for number, _ in self.node.client.events(self.node.config.computer_id, generation, self.stopping):
+            if number > self.node.desired.state.generation or number == 0:
+                self.refresh()
+
+    def _send(self) -> None:
+        self.outbox.filled.wait(HEARTBEAT_SECONDS)
+        config, client = self.node.config, self.node.client
+        sent = self.outbox.deliver(client, config.computer_id)
+        if not sent and time.monotonic() > self.last_sent + HEARTBEAT_SECONDS:
+            generation = client.report(config.computer_id)
+            if generation > self.node.desired.state.generation:
+                self.refresh()  # an event was lost
+        deliver_usage(client, config.computer_id, self.node.layout.usage)
+        self.last_sent = time.monotonic()
+
+    def _watch(self) -> None:
+        """Ends of services, and the end of the supervisor itself."""
+        os.makedirs(os.path.dirname(self.event_socket), exist_ok=True)
+        with EventReceiver(self.event_socket) as receiver:
+            while not self.stopping.is_set():
+                event = receiver.receive(WATCH_SECONDS)
+                if event is None:
+                    self._revive()
+                elif event.state in _ENDS:
+                    self.schedule.trigger(Subject(PARTITION, event.name.partition(":")[0]))
+
+    def _revive(self) -> None:
+        if not self.stopping.is_set() and self.node.supervisor.ensure():
+            log.warning("the supervisor had ended; it was started again")
+            self.schedule.trigger(*self.work.everything())
+
+    def _end(self, threads: list[threading.Thread]) -> None:
+        self.schedule.close()
+        self.outbox.filled.set()
+        self.node.engine.close()
+        deadline = time.monotonic() + 3.0
+        for thread in threads:
+            if thread.name.startswith(("worker", "builder")):
+                thread.join(max(0.0, deadline - time.monotonic()))
+        goodbye = make_client(self.node.config, timeout=1.0, patience=0.0)
+        with contextlib.suppress(HyperopenxError):
+            goodbye.report(self.node.config.computer_id, online=False)
+        goodbye.close()

@@ -1,0 +1,61 @@
+"""One run of buildout in a partition: the engine does it, the node remembers with what and how it ended."""
+
+from __future__ import annotations
+
+import os
+
+from slapos.build.job import Job, Result
+from slapos.model.errors import BuildFailed, HyperopenxError, NotReady, from_data
+from slapos.node import layout
+from slapos.node.context import Node
+from slapos.node.goals.observed import Wanted
+from slapos.node.partition.services import Place, partition_environment
+from slapos.node.records import change_record
+from slapos.system.below import unlink_below
+from slapos.system.disk import require_free_space
+
+
+def run_instance(node: Node, place: Place, wanted: Wanted) -> None:
+    """Run, remember; :class:`NotReady` when it waits, the error of the engine when it fails.
+
+    A run that is cut leaves ``running`` in the memory, so that it is done again.
+    """
+    require_free_space(place.directory, node.config.instance_min_free_space)
+    unlink_below(place.directory, layout.transaction_file(place.partition))
+    change_record(node.layout, place.partition, run_inputs=dict(wanted.inputs), run_outcome="running")
+    result = node.engine.run(make_job(node, place, wanted), None)
+    outcome = result.outcome if result.outcome in ("done", "waiting", "timeout", "interrupted") else "failed"
+    change_record(
+        node.layout,
+        place.partition,
+        run_outcome=outcome,
+        run_sentence=result.sentence,
+        run_at=node.clock.wall(),
+    )
+    if outcome != "done":
+        raise failure(result, node.layout.run_log(place.partition))
+
+
+def make_job(node: Node, place: Place, wanted: Wanted) -> Job:
+    """What the engine is asked."""
+    os.makedirs(place.logs, mode=0o755, exist_ok=True)
+    return Job(
+        kind="instance",
+        directory=place.directory,
+        profile=os.path.join(place.directory, layout.PROFILE),
+        log=node.layout.run_log(place.partition),
+        user=place.user.name if place.switch else None,
+        environment=partition_environment(place) | {"SLAPGRID_INSTANCE_ROOT": node.config.instance_root},
+        time_limit=node.config.partition_timeout,
+        label=wanted.instance.title,
+    )
+
+
+def failure(result: Result, log: str) -> HyperopenxError:
+    """The error of a run that did not succeed."""
+    if result.outcome == "waiting":
+        return NotReady(result.sentence, reference="waiting", context={"log": log})
+    if result.error:
+        return from_data(result.error)
+    hint = f"The whole log is in {log}"
+    return BuildFailed(result.sentence, reference=f"run-{result.outcome}", context={"log": log}, hint=hint)

@@ -1,0 +1,34 @@
+"""Puts a node together from its configuration."""
+
+from __future__ import annotations
+
+import os
+
+from slapos.build.warm import Warm
+from slapos.node.config import NodeConfig
+from slapos.node.context import Node, layout_of, make_client, make_directories
+from slapos.node.desired import Desired
+from slapos.node.supervisor.supervisord import Supervisord
+
+
+def open_supervisor(config: NodeConfig) -> Supervisord:
+    """The supervisor of a node; it is not started by this."""
+    return Supervisord(
+        run_directory=config.run_directory,
+        store=os.path.join(config.state_directory, "services"),
+        log=os.path.join(config.log_directory, "supervisord.log"),
+    )
+
+
+def open_node(config: NodeConfig, *, patience: float = 10.0) -> Node:
+    """Everything that a cycle works with.  ``patience``: seconds for which an unreachable master is tried again."""
+    make_directories(config)
+    paths = layout_of(config)
+    return Node(
+        config=config,
+        layout=paths,
+        client=make_client(config, patience=patience),
+        supervisor=open_supervisor(config),
+        engine=Warm(run_directory=config.run_directory),
+        desired=Desired(paths.desired),
+    )

@@ -1,0 +1,122 @@
+"""What a worker does with one subject: its cycle, its report, and when it is looked at again."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+from slapos.model.errors import HyperopenxError
+from slapos.model.states import SupplyState
+from slapos.node.certificates import renew_own
+from slapos.node.context import Node
+from slapos.node.outbox import Outbox
+from slapos.node.partition.cycle import Cycle, process_partition
+from slapos.node.plan import Action
+from slapos.node.records import remembered_releases
+from slapos.node.schedule import Schedule, Subject
+from slapos.node.software.cycle import ReleaseCycle, process_release
+from slapos.node.usage import collect_usage
+
+PARTITION, RELEASE, CHORE = "partition", "release", "chore"
+USAGE, CERTIFICATE = Subject(CHORE, "usage"), Subject(CHORE, "certificate")
+CERTIFICATE_PERIOD = 3600.0
+
+log = logging.getLogger("slapos.node")
+
+
+@dataclass(frozen=True)
+class Work:
+    """Processes subjects of the schedule."""
+
+    node: Node
+    schedule: Schedule
+    outbox: Outbox
+
+    def everything(self) -> list[Subject]:
+        """All that may need something: wanted or remembered."""
+        state = self.node.desired.state
+        releases = {item.release for item in state.supplies} | set(remembered_releases(self.node.layout))
+        return [Subject(PARTITION, name) for name in sorted(state.partitions)] + [
+            Subject(RELEASE, name) for name in sorted(releases)
+        ]
+
+    def changed(self, partitions: set[str], releases: set[str]) -> None:
+        """The master wants something else of these; a release may now be free to go."""
+        subjects = [Subject(PARTITION, name) for name in partitions] + [Subject(RELEASE, name) for name in releases]
+        if partitions:
+            supplies = self.node.desired.state.supplies
+            subjects += [Subject(RELEASE, item.release) for item in supplies if item.state is SupplyState.DESTROYED]
+        for name in releases:
+            subjects += [Subject(PARTITION, partition) for partition in self.node.desired.partitions_of(name)]
+        self.schedule.trigger(*dict.fromkeys(subjects))
+
+    def process(self, subject: Subject) -> None:
+        """One cycle; errors that are ours end in a back-off, others are the caller's door to handle."""
+        settled, after = "failed", 0.0
+        try:
+            settled, after = self._dispatch(subject)
+        except HyperopenxError as error:
+            log.warning("%s %s: %s", subject.kind, subject.name, error)
+        finally:
+            self.schedule.settle(subject, settled, after)
+
+    def _dispatch(self, subject: Subject) -> tuple[str, float]:
+        if subject.kind == PARTITION:
+            return self._partition(subject.name)
+        if subject.kind == RELEASE:
+            return self._release(subject.name)
+        if subject == USAGE:
+            return self._usage()
+        return self._certificate()
+
+    def _partition(self, name: str) -> tuple[str, float]:
+        if name not in self.node.desired.state.partitions:
+            return "ok", math.inf  # nobody said that it is free
+        cycle = process_partition(self.node, name, self.outbox.instance, Tell(name))
+        if cycle.report is not None:
+            self.outbox.instance(cycle.report)
+        return self._ended(cycle)
+
+    def _release(self, name: str) -> tuple[str, float]:
+        if not self.node.desired.known:
+            return "ok", math.inf
+        cycle = process_release(self.node, name, self.outbox.supply, Tell(name))
+        if cycle.report is not None:
+            self.outbox.supply(cycle.report)
+        partitions = self.node.desired.partitions_of(name)
+        if cycle.outcome.done:
+            self.schedule.trigger(*(Subject(PARTITION, partition) for partition in partitions))
+        return self._ended(cycle)
+
+    def _ended(self, cycle: Cycle | ReleaseCycle) -> tuple[str, float]:
+        plans = [plan.as_data() for plan in cycle.plans]
+        self.outbox.plan(cycle.subject, plans)
+        if cycle.report is not None:
+            log.info("%s: %s", cycle.subject, cycle.report.sentence)
+        now = self.node.clock.wall()
+        return cycle.settled, min(max(cycle.next_at - now, 0.1), self.node.config.resync_period)
+
+    def _usage(self) -> tuple[str, float]:
+        for name, instance in sorted(self.node.desired.state.partitions.items()):
+            if instance is not None:
+                for trouble in collect_usage(self.node, name):
+                    log.warning("%s: %s", name, trouble)
+        self.outbox.filled.set()
+        return "ok", self.node.config.usage_period
+
+    def _certificate(self) -> tuple[str, float]:
+        if renew_own(self.node.config, self.node.clock.wall()):
+            log.info("the certificate of the node was renewed")
+            self.node.client.close()
+        return "ok", CERTIFICATE_PERIOD
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Logs each action before it starts: the last line before a crash names what was cut."""
+
+    subject: str
+
+    def __call__(self, action: Action) -> None:
+        log.info("%s: %s", self.subject, action)
