@@ -57,7 +57,9 @@ class _Parser:
             self._continue(line)
         elif header := _HEADER.match(line):
             self._open(number, line, header)
-        elif self.section is None and not self.skipping:
+        elif self.skipping:
+            return
+        elif self.section is None:
             if line.strip():
                 raise self._wrong(number, line, "comes before the first [section].")
         elif line.startswith("=>"):
@@ -79,16 +81,15 @@ class _Parser:
         """Whether the condition of ``[name:condition]`` holds; buildout's own evaluation."""
         try:
             parsed = zc.buildout.configparser.parse(
-                io.StringIO(f"{line}\nx = 1\n"), self.file, zc.buildout.buildout._default_globals
+                io.StringIO(f"[_]\n{line}\nx = 1\n"), self.file, zc.buildout.buildout._default_globals
             )
         except (SyntaxError, NameError, TypeError, ValueError, AttributeError) as error:
             raise self._wrong(number, line, f"has a condition that cannot be evaluated: {error}.") from error
-        return bool(parsed)
+        return any("x" in section for section in parsed.values())
 
     def _option(self, number: int, name: str, operator: str, value: str) -> None:
         self._close()
-        if self.section is None:
-            return
+        assert self.section is not None
         text = value.strip()
         kind: Operator = "+" if operator == "+" else "-" if operator == "-" else "="
         self.step = Step(kind, text, Origin(self.file, number))
