@@ -149,7 +149,13 @@ class _Runner:
     def _launch(self) -> Launch:
         setting = self.setting
         environment = {**CLEAN_ENVIRONMENT, "HOME": setting.directory, **setting.environment}
-        return Launch(directory=setting.directory, environment=environment, user=setting.user, umask=0o027)
+        return Launch(
+            directory=setting.directory,
+            environment=environment,
+            user=setting.user,
+            umask=0o027,
+            mark=secrets.token_hex(8),
+        )
 
     def _plugin(self, promise: Promise) -> tuple[dict[str, Any], float]:
         setting, token = self.setting, secrets.token_hex(8)

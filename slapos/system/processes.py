@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from slapos.model.errors import MachineError
 from slapos.system.limits import Limits
-from slapos.system.proctable import end_tree
+from slapos.system.proctable import Process, end_processes, end_tree, environment_of, process_table
 from slapos.system.users import Identity
 
+MARK = "HYPEROPENX_RUN"
 CLEAN_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
 
 
@@ -40,13 +41,18 @@ class Completed:
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """How a program is started.  ``environment`` is all that it gets; ``user`` needs root unless it is ourselves."""
+    """How a program is started.  ``environment`` is all that it gets; ``user`` needs root unless it is ourselves.
+
+    ``mark``: a text that nothing else has, put into its environment too, by which :func:`run` finds at the end of the
+    time limit what left its session.
+    """
 
     directory: str = "/"
     environment: Mapping[str, str] = field(default_factory=lambda: dict(CLEAN_ENVIRONMENT))
     user: Identity | None = None
     umask: int = 0o022
     limits: Limits | None = None
+    mark: str = ""
 
 
 def _user_arguments(user: Identity | None) -> dict[str, object]:
@@ -60,7 +66,7 @@ def _open(command: Sequence[str], launch: Launch, **streams: object) -> subproce
         process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
             _limited(command, launch.limits),
             cwd=launch.directory,
-            env=dict(launch.environment),
+            env={**launch.environment, **({MARK: launch.mark} if launch.mark else {})},
             umask=launch.umask,
             start_new_session=True,
             close_fds=True,
@@ -118,8 +124,15 @@ def run(
         collector.close()
     if not ended:
         end_tree(process.pid, 1.0)
+        if launch is not None and launch.mark:
+            end_processes(_marked(launch.mark), 0.0)
     code = process.wait()
     return Completed(code if ended else None, collector.output(), time.monotonic() - begin, collector.truncated)
+
+
+def _marked(mark: str) -> list[Process]:
+    alive = [process for process in process_table().values() if process.alive]
+    return [process for process in alive if environment_of(process.pid).get(MARK) == mark]
 
 
 class _Collector:
