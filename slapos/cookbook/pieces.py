@@ -15,7 +15,7 @@ from typing import Any, cast
 from slapos.build.profile.expression import Reference
 from slapos.build.profile.section import Options
 from slapos.build.recipe import Recipe
-from slapos.build.values import MARKER, as_text
+from slapos.build.values import as_text
 
 # Two non-characters of Unicode, which no text of ours may contain (slapos.model.text), around the number of a value.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
@@ -120,12 +120,12 @@ def _marked(recipe: Recipe, option: str, default: str) -> tuple[str, list[Any]]:
             value = options.get(option, default)
             return (value, []) if value is default else (f"{_OPEN}0{_CLOSE}", [value])
         parts = options.compile(text, options.origin(option), option)
-        if len(parts) != 1 or not isinstance(parts[0], Reference) or not parts[0].section:
+        if len(parts) != 1 or not isinstance(parts[0], Reference):
             break
-        target = recipe.buildout[parts[0].section]
-        if _written(cast("Options", target), parts[0].option) is None:
+        target = cast("Options", recipe.buildout[parts[0].section]) if parts[0].section else options
+        if _written(target, parts[0].option) is None:
             break
-        options, option = cast("Options", target), parts[0].option  # ``command-line = ${base:command-line}``
+        options, option = target, parts[0].option  # ``command-line = ${base:command-line}``
     marked = ""
     values: list[Any] = []
     for part in parts:
@@ -139,9 +139,4 @@ def _marked(recipe: Recipe, option: str, default: str) -> tuple[str, list[Any]]:
 
 def _written(options: Options, option: str) -> str | None:
     """What a packager wrote for an option; None when its value is data: set by a recipe, or written by ``dumps``."""
-    text = options._raw.get(option)
-    if text is None or text.startswith(MARKER):
-        return None
-    if options.get(option) != options.evaluate(text, options.origin(option), option):
-        return None  # a recipe replaced it
-    return cast("str", text)
+    return None if options.is_data(option) else options.raw(option)

@@ -51,6 +51,13 @@ def test_a_list_gives_several_words_and_a_whole_reference_is_followed(partition:
     assert output_of(partition.directory / "etc/service/show") == ["a b", "", "c", "end"]
 
 
+def test_an_option_of_the_same_section_is_followed(partition: Partition) -> None:
+    partition.done(
+        SHOW + "command-line = ${:run}\nrun = /usr/bin/printf %s\\\\0 a 'b c' ${given:x}\n", given={"x": "d e"}
+    )
+    assert output_of(partition.directory / "etc/service/show") == ["a", "b c", "d e"]
+
+
 def test_the_command_line_may_be_a_list(partition: Partition) -> None:
     partition.done(SHOW + "command-line = ${given:words}", given={"words": ["/usr/bin/printf", "%s\\0", "a b"]})
     assert output_of(partition.directory / "etc/service/show") == ["a b"]
