@@ -1,0 +1,73 @@
+"""Without a master: services go on, what changed is told later, usage is delivered once."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from slapos.model.states import Health
+from slapos.node import operations
+from slapos.testing.waiting import wait_for
+from tests.functional.node.harness import RealNode, Site, crash, page, pages_answer
+
+
+def usage_list(site: Site) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = site.operator.call("hyperopenx.allDocs.v0.usage_list", {})["result_list"]
+    return found
+
+
+def test_everything_goes_on_and_is_told_later(site: Site, node: RealNode) -> None:
+    site.order(text="here to stay")
+    instance = site.wait(sentence="serving")
+    before = page(instance)
+    site.master.kill()
+    crash(instance)
+    wait_for(lambda: pages_answer(instance)["pid"] != before["pid"], 20, "the service came back without the master")
+    node.kill()
+    os.kill(operations.open_supervisor(node.config).pid(), signal.SIGKILL)
+    after = page(instance)
+    node.start()
+    wait_for(operations.open_supervisor(node.config).is_running, 20, "the supervisor runs again")
+    assert page(instance)["pid"] == after["pid"], "nothing is restarted because the master or the daemon was away"
+    (result,) = [item for item in operations.run_once(node.config, "report") if item["subject"] == instance.partition]
+    assert result["settled"] == "ok"
+    assert len(os.listdir(os.path.join(node.config.state_directory, "usage"))) >= 1
+    site.master.start()
+    kept = os.path.join(node.config.state_directory, "usage")
+    wait_for(lambda: os.listdir(kept) == [], 90, "the usage was delivered")
+    documents = usage_list(site)
+    assert documents
+    assert len({item["identifier"] for item in documents}) == len(documents)
+    assert all(item["node"] == node.reference for item in documents)
+    assert "<resource>pages</resource>" in documents[0]["document"]
+    site.order(text="told")
+    pages_answer(site.wait(sentence="serving"), text="told")
+
+
+def test_usage_is_delivered_once(site: Site, node: RealNode) -> None:
+    site.wait(health=Health.OK)
+    before = len(usage_list(site))
+    operations.run_once(node.config, "report")
+    assert len(usage_list(site)) == before + 1
+    operations.run_once(node.config, "instance")
+    assert len(usage_list(site)) == before + 1
+
+
+def test_daemon_ends_on_sigterm_and_services_stay(site: Site, node: RealNode) -> None:
+    instance = site.wait()
+    before = page(instance)
+    assert node.stop() == 0
+    assert page(instance) == before
+    node.start()
+    site.order(text="after the pause")
+    assert pages_answer(instance, text="after the pause")["pid"] == before["pid"]
+
+
+def test_only_one_daemon_per_node(site: Site, node: RealNode) -> None:
+    second = RealNode.__new__(RealNode)
+    second.__dict__.update(node.__dict__)
+    second.daemon = None
+    second.start()
+    assert second.daemon is not None
+    assert second.daemon.popen.wait(20) == 5
+    assert "has a daemon already" in node.log()
