@@ -8,6 +8,7 @@ its URL is seen.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -18,8 +19,9 @@ from slapos.build.fetch.transfer import path_of
 from slapos.build.job import Job, Profiled, Result
 from slapos.build.profile.load import is_url
 from slapos.model.errors import InputError
+from slapos.system.below import read_below
 from slapos.system.disk import require_free_space
-from slapos.system.files import atomic_write, make_directory, read_json, write_json
+from slapos.system.files import atomic_write, make_directory, write_json
 
 COMPLETED = ".completed"
 RECORD = ".hyperopenx-release.json"
@@ -75,11 +77,10 @@ def prepare(directory: str, url: str, *, min_free_space: int = 0) -> None:
 
 def read_record(directory: str) -> ReleaseRecord | None:
     """How the release was last built; None when it never was, or when nobody can tell."""
-    data = read_json(os.path.join(directory, RECORD))
     try:
-        return ReleaseRecord.from_data(data) if data else None
-    except (KeyError, TypeError, AttributeError):
-        return None
+        return ReleaseRecord.from_data(json.loads(read_below(directory, RECORD)))
+    except (OSError, InputError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # it lies where the build's user may put anything
 
 
 def expected_seconds(directory: str) -> dict[str, float]:

@@ -17,6 +17,7 @@ from slapos.model.errors import BuildFailed, MachineError
 from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, run
 
 SIZE_LIMIT = 50 * 1024**3
+_CLASHES = (FileExistsError, IsADirectoryError, NotADirectoryError)  # one name for two things
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def unpack(path: str, directory: str, *, strip: bool | None = None, limit: int =
         with _opened(path) as archive:
             _Unpacking(path, archive, directory, limit).unpack()
         _strip(path, directory, strip)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, *_CLASHES) as error:
         shutil.rmtree(directory, ignore_errors=True)
         raise BuildFailed(
             f"{path} cannot be unpacked: {error}.", reference="damaged-archive", context={"path": path}

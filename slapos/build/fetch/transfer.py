@@ -19,7 +19,7 @@ import requests
 
 from slapos.model.errors import HyperopenxError, InputError, NotFound, Unavailable
 
-_CHUNK = 1024 * 1024
+_CHUNK = 64 * 1024  # what a broken connection may lose
 
 
 @dataclass(frozen=True)

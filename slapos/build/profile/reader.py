@@ -62,7 +62,12 @@ class _Parser:
         elif self.section is None:
             if line.strip():
                 raise self._wrong(number, line, "comes before the first [section].")
-        elif line.startswith("=>"):
+        else:
+            self._begin(number, line)
+
+    def _begin(self, number: int, line: str) -> None:
+        """The first line of an option."""
+        if line.startswith("=>"):
             self._option(number, "<part-dependencies>", "", line[2:])
         elif option := _OPTION.match(line):
             name, operator = option["name"], option["operator"]
