@@ -49,6 +49,7 @@ setup(
         "rich==15.0.0",
         "pyyaml==6.0.3",
         "cronsim==2.8",
+        "dulwich==1.2.21",
     ],
     extras_require={"test": TEST, "check": CHECK},
     entry_points={

@@ -106,9 +106,9 @@ def follow(settings: Settings) -> None:
         return
     finally:
         signal.alarm(0)
+    write_status(settings, {"commit": commit, "date": time.time(), "error": ""})
     if commit != known.get("commit"):
         say(f"{settings.url}: serving {commit}")
-    write_status(settings, {"commit": commit, "date": time.time(), "error": ""})
 
 
 def check(settings: Settings, age: float) -> tuple[bool, str]:
