@@ -54,8 +54,10 @@ def _user() -> Identity | None:
 class PostgresServer:
     """Started on entry, ended by pid on exit, its directory removed.  ``directory`` is short: the socket lies there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = True) -> None:
+        """Not ``durable``: faster, and only right after its processes or the machine were killed by luck."""
         self.directory = ""
+        self._durable = durable
         self._started: Started | None = None
 
     def __enter__(self) -> PostgresServer:
@@ -108,6 +110,8 @@ class PostgresServer:
         initdb = [f"{bin_directory}/initdb", f"--pgdata={data}", "--username=owner", "--auth=trust"]
         check_run([*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"], launch=launch)
         settings = {"listen_addresses": "", "unix_socket_directories": self.directory, "max_connections": "200"}
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         log = os.path.join(self.directory, "log")
         self._started = start([f"{bin_directory}/postgres", "-D", data, *options], launch=launch, output=log)

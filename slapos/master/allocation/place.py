@@ -169,7 +169,7 @@ def summary(sla: Sla, objections: Iterable[_Objection | None], candidates: Seque
             groups.setdefault(objection.many, []).append(objection)
     if len(candidates) == 1:
         return f"{candidates[0].node} {_phrase(next(iter(groups.values())))}."
-    largest_first = sorted(groups.values(), key=len, reverse=True)
+    largest_first = sorted(groups.values(), key=lambda group: (-len(group), group[0].many))
     parts = ", ".join(f"{len(group)} {_phrase(group)}" for group in largest_first)
     return f"{len(candidates)} nodes: {parts}."
 

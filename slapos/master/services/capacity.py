@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, select, update
 
 from slapos.master.storage import tables
 from slapos.master.storage.transaction import Transaction
@@ -17,17 +19,9 @@ def claim(tx: Transaction, node: int, capability: str, instance: int, *, wait: b
     Partitions that other transactions hold are passed over, unless ``wait``.
     """
     table = tables.partitions
-    free = select(table.c.reference, table.c.capabilities).where(
-        table.c.node == node, table.c.instance.is_(None), table.c.formatted
-    )
-    if capability:
-        having = tables.partition_capabilities
-        on = and_(having.c.node == table.c.node, having.c.reference == table.c.reference)
-        free = free.join(having, on).where(having.c.capability == capability)
-    else:
-        free = free.where(table.c.capabilities == "[]")
-    free = free.order_by(table.c.position).limit(1).with_for_update(of=table, skip_locked=not wait)
-    found = tx.execute(free).one_or_none()
+    statement = _free_partition(bool(capability), wait)
+    values = {"of_node": node, "of_capability": capability} if capability else {"of_node": node}
+    found = tx.execute(statement, values).one_or_none()
     if found is None:
         return None
     mine = (table.c.node == node, table.c.reference == found.reference, table.c.instance.is_(None))
@@ -36,6 +30,20 @@ def claim(tx: Transaction, node: int, capability: str, instance: int, *, wait: b
     _count(tx, node, _keys(found.capabilities), -1)
     tx.partition_changed(node, found.reference)
     return str(found.reference)
+
+
+@functools.cache
+def _free_partition(with_capability: bool, wait: bool) -> Select[Any]:
+    table, having = tables.partitions, tables.partition_capabilities
+    free = select(table.c.reference, table.c.capabilities).where(
+        table.c.node == bindparam("of_node"), table.c.instance.is_(None), table.c.formatted
+    )
+    if with_capability:
+        on = and_(having.c.node == table.c.node, having.c.reference == table.c.reference)
+        free = free.join(having, on).where(having.c.capability == bindparam("of_capability"))
+    else:
+        free = free.where(table.c.capabilities == "[]")
+    return free.order_by(table.c.position).limit(1).with_for_update(of=table, skip_locked=not wait)
 
 
 def give_back(tx: Transaction, node: int, partition: str) -> None:

@@ -19,6 +19,7 @@ TOTAL_LIMIT = 200_000
 TRIM_EVERY = 256
 PAGE_LIMIT = 1_000
 SENTENCE_LIMIT = 2_000  # characters kept of a sentence
+_INSERT = insert(tables.events).returning(tables.events.c.number)
 
 
 def actor(principal: Principal) -> str:
@@ -28,7 +29,6 @@ def actor(principal: Principal) -> str:
 
 def record(tx: Transaction, about: tuple[str, str], kind: str, sentence: str, *, by: str, now: float) -> None:
     """Adds an event; ``about`` is (project, subject)."""
-    events = tables.events
     values = {
         "project": about[0],
         "subject": about[1],
@@ -37,7 +37,7 @@ def record(tx: Transaction, about: tuple[str, str], kind: str, sentence: str, *,
         "actor": by,
         "date": int(now),
     }
-    number = tx.execute(insert(events).values(**values).returning(events.c.number)).scalar_one()
+    number = tx.execute(_INSERT, values).scalar_one()
     if number % TRIM_EVERY == 0:
         trim(tx)
 

@@ -6,10 +6,11 @@ same however many partitions there are, and its effects.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import BindParameter, Select, String, and_, bindparam, func, or_, select
 
 from slapos.master.allocation.hosts import Host, decide_host
 from slapos.master.allocation.place import Candidate, Decision, Surroundings, decide, quiet_since
@@ -61,7 +62,7 @@ def _place_own(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool
     around = _surroundings(tx, row, sla)
     decision = Decision()
     for likely, wait in ((True, False), (False, False), (False, True)):
-        candidates = _candidates(tx, _fitting(row, sla) if likely else _candidate_nodes(row, sla))
+        candidates = _candidates(tx, row, sla, likely=likely)
         decision = decide(sla, candidates, around, now)
         for choice in decision.choices:
             partition = capacity.claim(tx, node_number(choice) or 0, sla.capability, row["number"], wait=wait)
@@ -116,16 +117,17 @@ def _wait(tx: Transaction, row: Row, reasons: Sequence[str], hopeless: bool, now
     history.record(tx, about(row), "pending", " ".join(reasons), by=MASTER, now=now)
 
 
-def _candidate_nodes(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
-    """All nodes of the project, or the one that is named."""
+@functools.cache
+def _candidate_nodes() -> Select[tuple[object, ...]]:
+    """All nodes of a project."""
     nodes, counts, presence, supplies = tables.nodes, tables.capacities, tables.presence, tables.supplies
     supplied = and_(
         supplies.c.node == nodes.c.number,
-        supplies.c.release == row["release"],
+        supplies.c.release == bindparam("of_release"),
         supplies.c.state == SupplyState.AVAILABLE.value,
     )
-    counted = and_(counts.c.node == nodes.c.number, counts.c.capability == sla.capability)
-    statement = (
+    counted = and_(counts.c.node == nodes.c.number, counts.c.capability == bindparam("of_capability"))
+    return (
         select(
             nodes.c.number,
             nodes.c.network,
@@ -138,22 +140,41 @@ def _candidate_nodes(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
         .outerjoin(supplies, supplied)
         .outerjoin(counts, counted)
         .outerjoin(presence, presence.c.node == nodes.c.number)
-        .where(nodes.c.project == row["project"])
+        .where(nodes.c.project == bindparam("of_project"))
+        .order_by(nodes.c.number)
     )
-    if sla.node:
-        statement = statement.where(nodes.c.number == (node_number(sla.node) or 0))
-    return statement.order_by(nodes.c.number)
 
 
-def _fitting(row: Row, sla: Sla) -> Select[tuple[object, ...]]:
+@functools.cache
+def _named_node() -> Select[tuple[object, ...]]:
+    return _candidate_nodes().where(tables.nodes.c.number == bindparam("of_node"))
+
+
+@functools.cache
+def _fitting_nodes() -> Select[tuple[object, ...]]:
     """The emptiest nodes that hold the release and have room: nearly always, one of them fits."""
-    statement = _candidate_nodes(row, sla).where(tables.supplies.c.release.is_not(None), tables.capacities.c.free > 0)
-    if sla.network:
-        statement = statement.where(tables.nodes.c.network == sla.network)
-    return statement.order_by(None).order_by(tables.capacities.c.free.desc(), tables.nodes.c.number).limit(FIT_LIMIT)
+    network: BindParameter[str] = bindparam("of_network", type_=String)
+    return (
+        _candidate_nodes()
+        .where(
+            tables.supplies.c.release.is_not(None),
+            tables.capacities.c.free > 0,
+            or_(network == "", tables.nodes.c.network == network),
+        )
+        .order_by(None)
+        .order_by(tables.capacities.c.free.desc(), tables.nodes.c.number)
+        .limit(FIT_LIMIT)
+    )
 
 
-def _candidates(tx: Transaction, statement: Select[tuple[object, ...]]) -> list[Candidate]:
+def _candidates(tx: Transaction, row: Row, sla: Sla, *, likely: bool) -> list[Candidate]:
+    """``likely``: only the best few that have room; else all, or the one that is named."""
+    values = {"of_release": row["release"], "of_capability": sla.capability, "of_project": row["project"]}
+    statement = _candidate_nodes()
+    if sla.node:
+        statement, values["of_node"] = _named_node(), node_number(sla.node) or 0
+    elif likely:
+        statement, values["of_network"] = _fitting_nodes(), sla.network
     return [
         Candidate(
             node=node_reference(found["number"]),
@@ -165,7 +186,7 @@ def _candidates(tx: Transaction, statement: Select[tuple[object, ...]]) -> list[
             built=found["reported"] == SupplyReport.AVAILABLE.value,
             broken=found["reported"] == SupplyReport.ERROR.value,
         )
-        for found in tx.execute(statement).mappings()
+        for found in tx.execute(statement, values).mappings()
     ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, case, select
+from sqlalchemy import RowMapping, Select, bindparam, case, select
 
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, node_reference
@@ -25,6 +26,7 @@ def dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+@functools.cache
 def select_instances() -> Select[Any]:
     """Instances with their root's title and state and their place (of a shared instance: its host's)."""
     instances = tables.instances
@@ -44,10 +46,16 @@ def select_instances() -> Select[Any]:
     )
 
 
+@functools.cache
+def _by_number() -> Select[Any]:
+    """Made once: building a statement costs more than running it."""
+    return select_instances().where(tables.instances.c.number == bindparam("of_number"))
+
+
 def instance_row(tx: Transaction, number: int | None) -> Row | None:
     if number is None:
         return None
-    return tx.execute(select_instances().where(tables.instances.c.number == number)).mappings().one_or_none()
+    return tx.execute(_by_number(), {"of_number": number}).mappings().one_or_none()
 
 
 def wanted_state(row: Row, *, for_node: bool = False) -> InstanceState:
@@ -110,12 +118,17 @@ def shared_of(tx: Transaction, hosts: Iterable[int]) -> Mapping[int, list[Shared
     """The live shared instances of each host, oldest first."""
     wanted = list(hosts)
     found: dict[int, list[SharedInstance]] = {}
-    instances = tables.instances
     for chunk in (wanted[start : start + 500] for start in range(0, len(wanted), 500)):
-        statement = select_instances().where(instances.c.host.in_(chunk), instances.c.gone.is_(None))
-        for row in tx.execute(statement.order_by(instances.c.number)).mappings():
+        for row in tx.execute(_of_hosts(), {"of_hosts": chunk}).mappings():
             found.setdefault(row["host"], []).append(to_shared(row))
     return found
+
+
+@functools.cache
+def _of_hosts() -> Select[Any]:
+    instances = tables.instances
+    of_hosts = instances.c.host.in_(bindparam("of_hosts", expanding=True))
+    return select_instances().where(of_hosts, instances.c.gone.is_(None)).order_by(instances.c.number)
 
 
 def to_instances(tx: Transaction, rows: Sequence[Row], *, for_node: bool = False) -> list[Instance]:

@@ -17,7 +17,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     reason = missing()
     if reason:
         pytest.skip(reason)
-    with PostgresServer() as server:
+    with PostgresServer(durable=False) as server:
         yield server
 
 
