@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from slapos.slap.client import Tree as InstanceTree
 
 
+#: Of what a node says of itself; the rest is for programs.
+SHOWN_DETAILS = ("os", "machine", "processors", "python", "version")
+
+
 def fields(rows: Iterable[tuple[str, RenderableType]]) -> RenderableType:
     """``name  value`` lines."""
     made = Table.grid(padding=(0, 2, 0, 0))
@@ -131,7 +135,7 @@ def node_view(node: NodeView) -> RenderableType:
         ("partitions", f"{node.busy} of {node.partitions} in use"),
     ]
     rows += [("network", node.network)] if node.network else []
-    rows += [(str(key).replace("_", " "), str(value)) for key, value in sorted(node.details.items()) if value]
+    rows += [(name, str(node.details[name])) for name in SHOWN_DETAILS if node.details.get(name)]
     return Group(fields(rows), Text("\nreleases", style="bold"), supply_table(node.supplies))
 
 

@@ -58,3 +58,11 @@ def body_lines(function: Function) -> int:
     ):
         body.pop(0)
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def lines(found: object) -> str:
+    """Findings one a line, for the message of an assertion: none may hide behind an ellipsis."""
+    if isinstance(found, dict):
+        return "\n" + "\n".join(f"{key}: {value}" for key, value in found.items())
+    assert isinstance(found, list | set | tuple)
+    return "\n" + "\n".join(map(str, sorted(found)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import click
 from rich.text import Text
@@ -11,7 +11,7 @@ from slapos.cli.connection import open_node_config
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit, state, table
 from slapos.cli.views import ago
-from slapos.model.errors import InputError
+from slapos.model.errors import InputError, NotFound
 
 ACTIONS = ("status", "start", "stop", "restart")
 
@@ -30,13 +30,7 @@ def supervisorctl(action: str, names: tuple[str, ...]) -> None:
     known = supervisor.services()
     chosen = [name for name in known if not names or any(matches(name, pattern) for pattern in names)]
     if action != "status":
-        if not names or not chosen:
-            raise InputError(
-                "Name the services." if not names else f"No service of this node is called {', '.join(names)}.",
-                reference="no-such-service",
-                context={"services": sorted(known)},
-                hint="PARTITION:SERVICE, PARTITION:* or all.",
-            )
+        check_chosen(names, chosen, known)
         act: Callable[[str], None] = getattr(supervisor, action)
         for name in chosen:
             act(name)
@@ -53,6 +47,19 @@ def supervisorctl(action: str, names: tuple[str, ...]) -> None:
             else Text("No services.")
         ),
     )
+
+
+def check_chosen(names: tuple[str, ...], chosen: list[str], known: Iterable[str]) -> None:
+    hint = "PARTITION:SERVICE, PARTITION:* or all."
+    if not names:
+        raise InputError("Name the services.", reference="no-service-named", context={"field": "names"}, hint=hint)
+    if not chosen:
+        raise NotFound(
+            f"No service of this node is called {', '.join(names)}.",
+            reference="no-such-service",
+            context={"services": sorted(known)},
+            hint=hint,
+        )
 
 
 def matches(name: str, pattern: str) -> bool:
