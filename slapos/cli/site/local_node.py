@@ -14,9 +14,10 @@ from slapos.model.errors import HyperopenxError, MachineError
 from slapos.node import operations
 from slapos.node.config import NodeConfig, load_config
 from slapos.node.register import register, site_config
-from slapos.node.supervisor.remains import look
+from slapos.node.supervisor.spawn import MARK
 from slapos.node.wiring import open_supervisor
 from slapos.slap.client import Client, load_client_config
+from slapos.system.proctable import environment_of, process_table
 from slapos.system.short_paths import run_directory
 
 DAEMON_SECONDS = 60.0
@@ -86,9 +87,14 @@ def stop_services(layout: Layout) -> tuple[str, ...]:
     config = load_config(layout.node_config)
     supervisor = open_supervisor(config)
     if not supervisor.is_running():
-        if not look(os.path.realpath(supervisor.store) + "/").by_mark:
+        if not outlived(os.path.realpath(supervisor.store)):
             return ()
         supervisor.ensure()
     running = tuple(name for name, status in supervisor.services().items() if status.pid)
     operations.stop_services(config)
     return running
+
+
+def outlived(store: str) -> bool:
+    """Whether processes of services run although their supervisor does not."""
+    return any(environment_of(pid).get(MARK, "").startswith(f"{store}/") for pid in process_table())
