@@ -67,9 +67,13 @@ def parse_stat(text: str, uid: int) -> Process:
 def find_process(pid: int) -> Process | None:
     """The process with this pid now, or None."""
     try:
+        # the directory, not the files in it, belongs to the user even when the process cannot be dumped
         uid = os.stat(f"/proc/{pid}").st_uid
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
-            return parse_stat(stream.read(), uid)
+        handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return parse_stat(os.read(handle, 4096).decode("utf-8", "replace"), uid)
+        finally:
+            os.close(handle)
     except (FileNotFoundError, ProcessLookupError):
         return None
 
@@ -106,8 +110,8 @@ def boot_id() -> str:
 def environment_of(pid: int) -> dict[str, str]:
     """What the process was started with; empty when it is gone or not ours to look at."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as stream:
-            data = stream.read()
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as stream:
+            data = stream.readall()
     except OSError:
         return {}
     pairs = (item.partition(b"=") for item in data.split(b"\0") if item)

@@ -22,7 +22,7 @@ from slapos.model.errors import HyperopenxError, InputError, NotFound
 from slapos.node.supervisor.events import EventSender
 from slapos.node.supervisor.interface import spec_from_data
 from slapos.node.supervisor.records import Record, Store, Wanted
-from slapos.node.supervisor.remains import Ending, Snapshot, look
+from slapos.node.supervisor.remains import Ending, Looker, Snapshot
 from slapos.node.supervisor.service import Service, Surroundings
 from slapos.system.clock import SystemClock
 from slapos.system.files import read_json
@@ -122,14 +122,14 @@ class Interface:
         if lock is None:
             raise ValueError("another supervisord of this node runs")
         self.lock = lock
-        self.prefix = data["prefix"]
         self.services: dict[str, Service] = {}
         self.strays: Ending | None = None
+        self.looker = Looker(data["prefix"])
         self.seen: Snapshot | None = None
         self.around = Surroundings(
             store=Store(data["store"]),
             boot=boot_id(),
-            prefix=self.prefix,
+            prefix=data["prefix"],
             clock=SystemClock(),
             snapshot=self._snapshot,
             send=EventSender(data["events"]).send,
@@ -159,12 +159,12 @@ class Interface:
 
     def _snapshot(self) -> Snapshot:
         if self.seen is None:
-            self.seen = look(self.prefix)
+            self.seen = self.looker.look()
         return self.seen
 
     def _begin(self, _event: Any) -> None:
         """supervisord became a daemon: remember, adopt, and end what belongs to nothing known."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, lambda *_: None)  # to supervisord it means: restart all
         for name, record in self.around.store.load():
             if record is None:
                 self.around.say(f"{name} cannot be read and is ignored")

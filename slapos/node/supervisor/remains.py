@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -21,21 +22,40 @@ class Snapshot:
     taken: float
 
 
-def look(prefix: str) -> Snapshot:
-    """``prefix``: only marks of this node, which begin with it, are kept."""
-    taken = time.monotonic()
-    by_session: dict[int, list[Process]] = {}
-    by_mark: dict[str, list[Process]] = {}
-    for process in process_table().values():
-        if not process.alive or process.ppid == 2 or process.pid == 2:  # threads of the kernel
-            continue
-        by_session.setdefault(process.session, []).append(process)
-        mark = environment_of(process.pid).get(MARK, "")
-        if mark.startswith(prefix):
-            by_mark.setdefault(mark, []).append(process)
+class Looker:
+    """Looks at the processes of the machine; ``prefix``: only marks that begin with it, those of this node, are kept.
+
+    A mark is inherited and read once for each process.  Our own children are read again each time: between fork and
+    exec they have our environment.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.marks: dict[tuple[int, int], str] = {}
+
+    def look(self) -> Snapshot:
+        taken, own = time.monotonic(), os.getpid()
+        by_session: dict[int, list[Process]] = {}
+        by_mark: dict[str, list[Process]] = {}
+        marks: dict[tuple[int, int], str] = {}
+        for process in process_table().values():
+            if not process.alive or 2 in {process.pid, process.ppid}:  # threads of the kernel
+                continue
+            by_session.setdefault(process.session, []).append(process)
+            mark = self.marks.get(process.key)
+            if mark is None or process.ppid == own:
+                mark = environment_of(process.pid).get(MARK, "")
+            marks[process.key] = mark
+            if mark.startswith(self.prefix):
+                by_mark.setdefault(mark, []).append(process)
+        self.marks = marks
+        return _snapshot(by_session, by_mark, taken)
+
+
+def _snapshot(sessions: dict[int, list[Process]], marks: dict[str, list[Process]], taken: float) -> Snapshot:
     return Snapshot(
-        {key: tuple(value) for key, value in by_session.items()},
-        {key: tuple(value) for key, value in by_mark.items()},
+        {key: tuple(value) for key, value in sessions.items()},
+        {key: tuple(value) for key, value in marks.items()},
         taken,
     )
 

@@ -250,10 +250,10 @@ class Service:
         self.stopping, self.ending = True, None
         self.kill_at = now + self.spec.stop_seconds
         self.wake = 0.0
-        for each in self._remains():
-            if process.pid in {each.pgid, each.pid}:
-                with contextlib.suppress(PermissionError):
-                    send_signal(*each.key, signal.SIGTERM)
+        # it leads its group since before it ran; nobody else gets that number while it is alive
+        if is_alive(process.pid, process.start):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGTERM)
         self._become(ServiceState.STOPPING)
 
     def _remains(self) -> tuple[Process, ...]:

@@ -95,7 +95,8 @@ def _become(who: Identity | None) -> None:
 
 
 def _default_signals() -> None:
-    """An ignored signal stays ignored over exec: Python ignores these two."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    """An ignored signal stays ignored over exec, and a shell could then not even trap it."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
