@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from slapos.build.recipe import Recipe
-from slapos.cookbook.connection import as_json, client_of, flat, guid_of, has_document, instance_of
+from slapos.cookbook.connection import as_json, flat, guid_of, has_document
 from slapos.cookbook.pieces import names
+from slapos.cookbook.publication import publish_once
 from slapos.model.text import check_texts
 
 _RECIPE_OPTIONS = frozenset({"recipe"})
@@ -27,9 +28,7 @@ class Publish(Recipe):
     def install(self) -> list[str]:
         connection = check_texts("connection", self.connection(self._collected(self.name, ())))
         guid = self.text("-slave-reference", "") or guid_of(self)
-        if not self._is_published(guid, connection):
-            with client_of(self) as client:
-                client.publish(guid, connection)
+        publish_once(self, guid, connection)
         return []
 
     def update(self) -> list[str]:
@@ -53,15 +52,6 @@ class Publish(Recipe):
         for name in chosen or [name for name in options if _is_published_name(name)]:
             result[name] = options[name]
         return result
-
-    def _is_published(self, guid: str, connection: Mapping[str, str]) -> bool:
-        """Whether the master already has exactly this, as far as the node's document tells."""
-        if not has_document(self):
-            return False
-        instance = instance_of(self)
-        shared = {item.guid: item.connection for item in instance.shared_instances}
-        known = instance.connection if guid == instance.guid else shared.get(guid)
-        return known is not None and dict(known) == dict(connection)
 
 
 class Serialised(Publish):

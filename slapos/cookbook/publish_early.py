@@ -9,8 +9,9 @@ from slapos.build.profile.buildout import Buildout
 from slapos.build.profile.reader import Step
 from slapos.build.recipe import Recipe
 from slapos.build.values import dumps
-from slapos.cookbook.connection import as_json, client_of, decoded_connection, guid_of, instance_of
+from slapos.cookbook.connection import as_json, client_of, decoded_connection, guid_of, has_document, instance_of
 from slapos.cookbook.pieces import lines
+from slapos.cookbook.publication import publish_once
 from slapos.model.text import check_texts
 
 
@@ -21,9 +22,10 @@ class PublishEarly(Recipe):
     OPTIONS: ClassVar[dict[str, str]] = {"-init": "", "<name>": ""}
 
     def setup(self) -> None:
-        published = decoded_connection(instance_of(self).connection)
+        wanted = self._wanted()
+        published = self._published([name for name, _, _ in wanted])
         values: dict[str, Any] = {}
-        for name, section, option in self._wanted():
+        for name, section, option in wanted:
             forced = self.value(name, None)
             known = published.get(name) if forced is None else forced
             if known is not None:
@@ -32,11 +34,18 @@ class PublishEarly(Recipe):
             self.set(name, values[name])
         if any(published.get(name) != value for name, value in values.items()):
             connection = check_texts("connection", {"_": as_json({**published, **values})})
-            with client_of(self) as client:
-                client.publish(guid_of(self), connection)
+            publish_once(self, guid_of(self), connection)
 
     def install(self) -> list[str]:
         return []
+
+    def _published(self, wanted: list[str]) -> dict[str, Any]:
+        """What is published; asked from the master where the node's document, which may be older, lacks a name."""
+        known = decoded_connection(instance_of(self).connection)
+        if has_document(self) and not all(name in known for name in wanted):
+            with client_of(self) as client:
+                known = decoded_connection(client.instance(guid=guid_of(self)).connection)
+        return known
 
     def _wanted(self) -> list[tuple[str, str, str]]:
         result = []

@@ -66,18 +66,24 @@ def test_other_sections_are_included_and_chosen_names_only(partition: Partition,
         )
 
 
-def test_nothing_is_sent_that_the_master_has(partition: Partition, master: Master, tmp_path: Path) -> None:
-    shared = SharedInstance("SOFTINST-9", "s", "default", {}, connection={"url": "u"})
-    document = write_document(tmp_path / "i.json", connection={"url": "u"}, shared_instances=(shared,))
-    connection = connection_section(document, master.url)
-    partition.done(PROFILE + "\nurl = u\n", slap__connection=connection)
-    partition.done(PROFILE + "\nurl = u\n-slave-reference = SOFTINST-9\n", slap__connection=connection)
-    assert published(master) == []
-    partition.done(PROFILE + "\nurl = v\n-slave-reference = SOFTINST-9\n", slap__connection=connection)
-    assert master.messages(METHOD) == [{"instance_guid": "SOFTINST-9", "connection": {"url": "v"}}]
-    partition.done(PROFILE + "\nurl = v\n", slap__connection=connection)
-    partition.done(PROFILE + "\nurl = v\n", slap__connection=connection)
-    assert len(published(master)) == 3  # the document still says u: the second processing repeats it
+def test_nothing_is_sent_that_the_master_surely_has(partition: Partition, master: Master, tmp_path: Path) -> None:
+    document = tmp_path / "i.json"
+
+    def process(url: str, known: str, extra: str = "") -> int:
+        shared = SharedInstance("SOFTINST-9", "s", "default", {}, connection={"url": known})
+        write_document(document, connection={"url": known}, shared_instances=(shared,))
+        partition.done(f"{PROFILE}\nurl = {url}\n{extra}", slap__connection=connection_section(document, master.url))
+        return len(published(master))
+
+    assert process("u", known="u") == 1  # never sent by us: who knows how old the document is
+    assert process("u", known="u") == 1
+    assert process("v", known="u") == 2
+    assert process("v", known="u") == 3  # the document does not show it yet
+    assert process("u", known="u") == 4  # and an old document is no proof
+    assert process("u", known="u") == 4
+    assert process("u", known="u", extra="-slave-reference = SOFTINST-9\n") == 5
+    assert process("u", known="u", extra="-slave-reference = SOFTINST-9\n") == 5
+    assert master.calls[-1][1] == {"instance_guid": "SOFTINST-9", "connection": {"url": "u"}}
 
 
 EARLY = """
@@ -109,14 +115,17 @@ def test_a_generated_value_is_published_at_once_and_then_kept(
         return {"generation": 1}
 
     master.answers[METHOD] = remember
+    master.answers["hyperopenx.get.v0.instance"] = lambda _: instance_to_data(instance(connection=dict(connection)))
     passwords = []
-    for _ in range(3):
-        write_document(document, connection=connection)
+    for number in range(4):
+        # At the second time the document is older than what was published.
+        write_document(document, connection={} if number == 1 else connection)
         partition.done(EARLY, slap__connection=connection_section(document, master.url))
         passwords.append(partition.option("secret", "passwd"))
     assert len(set(passwords)) == 1 and len(passwords[0]) == 32
-    early, final = (json.loads(item["_"]) for item in published(master))
-    assert (early, final) == ({"password": passwords[0]}, {"password": passwords[0], "url": "u"})
+    early, *final = (json.loads(item["_"]) for item in published(master))
+    assert early == {"password": passwords[0]}
+    assert final == [{"password": passwords[0], "url": "u"}] * 2
 
 
 def test_a_forced_value_and_a_section_used_too_early(partition: Partition, master: Master) -> None:
