@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -117,6 +118,13 @@ class OptionsView(Mapping[str, Value]):
             raise self.error(
                 option, f"is a whole number, not {as_text(value)[:60]!r}.", reference="invalid-option"
             ) from None
+
+    def mode(self, option: str, default: int) -> int:
+        """Permissions in octal, ``0`` to ``7777``; ``default`` when empty or missing."""
+        text = self.text(option, "").strip()
+        if not re.fullmatch("[0-7]{0,5}", text) or int(text or "0", 8) > 0o7777:
+            raise self.error(option, f"is an octal number up to 7777, not {text[:60]!r}.", reference="invalid-option")
+        return int(text, 8) if text else default
 
     def lines(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
         """The non-empty lines, stripped; a list value gives its items unchanged.

@@ -73,6 +73,6 @@ class Download(Recipe):
                 os.makedirs(tree)
                 target = os.path.join(tree, os.path.basename(cast("str", self.options["target"])))
                 shutil.copyfile(fetched, target)
-                os.chmod(target, int(self.text("mode", "0644"), 8))
+                os.chmod(target, self.view.mode("mode", 0o644))
             place.put(tree)
         return [place.location]

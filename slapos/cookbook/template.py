@@ -26,6 +26,7 @@ from slapos.build.values import Value, as_text, dumps
 from slapos.system.files import write_if_changed
 
 _INLINE = "inline:"
+_TEMPLATE_ERRORS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class _Template(Recipe):
@@ -85,15 +86,9 @@ class _Template(Recipe):
         return [output]
 
     def _mode(self, text: str) -> int:
-        given = self.text("mode", "").strip()
-        if given:
-            try:
-                return int(given, 8)
-            except ValueError:
-                raise self.error("mode", f"is an octal number, not {given!r}.", reference="invalid-option") from None
         umask = os.umask(0)
         os.umask(umask)
-        return (0o777 if text.startswith("#!") else 0o666) & ~umask
+        return self.view.mode("mode", (0o777 if text.startswith("#!") else 0o666) & ~umask)
 
 
 class Template(_Template):
@@ -153,16 +148,16 @@ class Jinja2Template(_Template):
             template = environment.from_string(text)
             template.filename = name
             return template.render(self.context)
-        except jinja2.TemplateError as error:
+        except _TEMPLATE_ERRORS as error:
             raise self._failed(name, error) from error
 
-    def _failed(self, name: str, error: jinja2.TemplateError) -> Exception:
+    def _failed(self, name: str, error: Exception) -> Exception:
         line = getattr(error, "lineno", None) or _line_of(error)
         place = getattr(error, "name", None) or name
         at = f"{place}, line {line}" if line else place
         return self.error(
             "output",
-            f"the template {at} cannot be rendered: {error.message or error}.",
+            f"the template {at} cannot be rendered: {str(error) or type(error).__name__}.",
             reference="template-failed",
             hint="Names that are not in context are errors.",
         )

@@ -1,0 +1,137 @@
+"""The recipe ``cmmi`` with real makefiles."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from slapos.build.place import Place
+from tests.unit.build.profiles import listing, outcomes, run_profile
+
+MAKEFILE = """
+all:
+\techo compiled > out
+install:
+\tmkdir -p $(DESTDIR)$(PREFIX)/bin
+\tcp out configured patched $(DESTDIR)$(PREFIX)/bin/
+"""
+
+PROFILE = """
+[buildout]
+parts = tool
+[tool]
+recipe = hyperopenx:cmmi
+path = {source}
+configure-options = --with "two words"
+make-options = PREFIX=@@LOCATION@@
+environment =
+  FLAG=-I%(EXTRA)s
+  EXTRA=x
+promises = @@LOCATION@@/bin/out
+{more}
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    directory = tmp_path / "source"
+    directory.mkdir()
+    (directory / "Makefile").write_text(MAKEFILE)
+    configure = directory / "configure"
+    configure.write_text('#!/bin/sh\nfor i; do echo "$i"; done > configured\n')
+    configure.chmod(0o755)
+    (directory / "patched").write_text("before\n")
+    return directory
+
+
+def profile(source: Path, more: str = "") -> str:
+    return PROFILE.format(source=source, more=more)
+
+
+def test_configure_make_install(tmp_path: Path, source: Path) -> None:
+    text = profile(source, 'post-install = echo "$FLAG" > %(location)s/flag')
+    assert run_profile(tmp_path, text).outcome == "done"
+    location = tmp_path / "work" / "parts" / "tool"
+    assert (location / "bin" / "configured").read_text() == f"--prefix={location}\n--with\ntwo words\n"
+    assert (location / "bin" / "out").read_text() == "compiled\n"
+    assert os.listdir(location.parent) == ["tool"], "nothing is left beside it"
+    assert not (source / "out").exists(), "the given tree is not touched"
+    assert outcomes(run_profile(tmp_path, text)) == {"tool": "kept"}
+
+
+def test_a_makefile_without_destdir_installs_in_place(tmp_path: Path, source: Path) -> None:
+    (source / "Makefile").write_text(MAKEFILE.replace("$(DESTDIR)", ""))
+    assert run_profile(tmp_path, profile(source)).outcome == "done"
+    assert (tmp_path / "work" / "parts" / "tool" / "bin" / "out").exists()
+
+
+def test_patches_and_their_change(tmp_path: Path, source: Path) -> None:
+    patch = tmp_path / "fix.patch"
+    body = "--- a/patched\n+++ b/patched\n@@ -1 +1 @@\n-before\n+{}\n"
+    text = profile(source, f"patches = {patch}\npatch-options = -p1")
+    patch.write_text(body.format("after"))
+    assert run_profile(tmp_path, text).outcome == "done"
+    assert (tmp_path / "work" / "parts" / "tool" / "bin" / "patched").read_text() == "after\n"
+    patch.write_text(body.format("otherwise"))
+    assert outcomes(run_profile(tmp_path, text)) == {"tool": "installed"}, "same name, other content"
+    patch.write_text("--- a/patched\n+++ b/patched\n@@ -1 +1 @@\n-nothing like it\n+x\n")
+    report = run_profile(tmp_path, text)
+    assert report.first_error is not None
+    assert report.first_error.reference == "patch-failed"
+    assert (tmp_path / "work" / "parts" / "tool" / "bin" / "patched").read_text() == "otherwise\n"
+
+
+def test_a_failing_command_tells_its_last_lines_and_log(tmp_path: Path, source: Path) -> None:
+    report = run_profile(tmp_path, profile(source, "pre-build = echo about to fail; false; echo never"))
+    error = report.first_error
+    assert error is not None
+    assert (error.reference, error.context["code"]) == ("command-failed", 1)
+    assert error.context["tail"][-1] == "about to fail"
+    assert error.context["log"] == f"{tmp_path}/work/.build-log/tool.log"
+    assert "--with" in Path(error.context["log"]).read_text()
+    assert listing(tmp_path) == [".build-log", ".installed.cfg", "parts"]
+    assert os.listdir(tmp_path / "work" / "parts") == []
+
+
+def test_a_broken_promise_and_an_empty_installation(tmp_path: Path, source: Path) -> None:
+    report = run_profile(tmp_path, profile(source).replace("bin/out", "bin/gone"))
+    assert report.first_error is not None
+    assert report.first_error.reference == "broken-promise"
+    (source / "Makefile").write_text("all:\ninstall:\n")
+    report = run_profile(tmp_path, profile(source))
+    assert report.first_error is not None
+    assert report.first_error.reference == "nothing-installed"
+
+
+def test_list_values_are_one_argument_each(tmp_path: Path, source: Path) -> None:
+    text = profile(source).replace('--with "two words"', '!json!["a b", "$(id)", "\'"]')
+    assert run_profile(tmp_path, text).outcome == "done"
+    configured = tmp_path / "work" / "parts" / "tool" / "bin" / "configured"
+    assert configured.read_text().splitlines()[1:] == ["a b", "$(id)", "'"]
+
+
+@pytest.mark.parametrize("cut", ["before", "marked", "placed"])
+def test_what_a_killed_run_left_is_not_taken_for_whole(tmp_path: Path, cut: str) -> None:
+    class Killed(BaseException):
+        pass
+
+    place = Place(str(tmp_path / "tool"))
+    with place.renewed() as work:
+        os.mkdir(f"{work}/tree")
+        (Path(work) / "tree" / "v").write_text("1")
+        place.put(f"{work}/tree")
+    os.rename(place.location, place.old)
+    if cut != "before":
+        Path(place.marker).touch()
+        os.mkdir(place.work)
+    if cut == "placed":
+        os.mkdir(place.location)
+    assert not place.is_whole
+    with pytest.raises(Killed), place.renewed():
+        assert not os.path.exists(place.location)
+        raise Killed
+    assert place.is_whole
+    assert (tmp_path / "tool" / "v").read_text() == "1"
+    assert os.listdir(tmp_path) == ["tool"]
