@@ -93,6 +93,29 @@ class HttpsTransport:
     def send(self, request: Request) -> Reply:
         """The answer, or the error of the model that says why there is none."""
         try:
+            return self._send(request, self._certificate)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, requests.exceptions.SSLError) or self._certificate is None:
+                raise
+            return self._send_again(request, error)
+
+    def _send_again(self, request: Request, error: Unavailable) -> Reply:
+        """TLS broke off.  With TLS 1.3 a server that refuses our certificate may do just that, without a word: it is
+        so when it answers without the certificate, and breaks off again with it."""
+        base = _base(request.url)
+        try:
+            self._send(Request("GET", f"{base}/healthz", read_seconds=CONNECT_SECONDS), None).close()
+        except HyperopenxError:
+            raise error from None
+        try:
+            return self._send(request, self._certificate)
+        except Unavailable as again:
+            if isinstance(again.__cause__, requests.exceptions.SSLError):
+                raise _refused(request.url, "the connection breaks off with it") from again
+            raise
+
+    def _send(self, request: Request, certificate: tuple[str, str] | None) -> Reply:
+        try:
             response = self._current_session().request(
                 request.method,
                 request.url,
@@ -102,7 +125,7 @@ class HttpsTransport:
                 allow_redirects=False,
                 stream=True,
                 verify=self._verify,
-                cert=self._certificate,
+                cert=certificate,
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _translate(request.url, error) from error
@@ -165,14 +188,18 @@ def _translate(url: str, error: BaseException) -> HyperopenxError:
                 hint="Check master_ca_file, and that master_url names the master as its certificate does.",
             )
         if isinstance(found, ssl.SSLError) and "ALERT" in str(found.reason):
-            return Unauthenticated(
-                f"{_base(url)} refused our certificate: {found.reason}.",
-                reference="certificate-refused",
-                context={"address": url, "reason": str(found.reason)},
-                hint="The certificate may have expired or come from another authority; renew it or enrol again.",
-            )
+            return _refused(url, str(found.reason))
         found, seen = _inner(found), seen + 1
     return unavailable(url, error)
+
+
+def _refused(url: str, reason: str) -> Unauthenticated:
+    return Unauthenticated(
+        f"{_base(url)} refused our certificate: {reason}.",
+        reference="certificate-refused",
+        context={"address": url, "reason": reason},
+        hint="The certificate may have expired or come from another authority; renew it or enrol again.",
+    )
 
 
 def _inner(error: BaseException) -> BaseException | None:
