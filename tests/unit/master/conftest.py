@@ -29,7 +29,7 @@ def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def url(databases: Databases) -> Iterator[str]:
-    with databases.copy() as found:
+    with databases.empty() as found:
         yield found
 
 

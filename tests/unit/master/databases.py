@@ -1,4 +1,4 @@
-"""Empty, migrated databases for tests, made once and copied: SQLite always, PostgreSQL where it is installed."""
+"""Empty, migrated databases for tests: SQLite copied from a template, PostgreSQL (where installed) emptied."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
+
 from slapos.master.storage.database import open_storage
+from slapos.master.storage.tables import metadata
 from slapos.testing.postgresql import PostgresServer
 
 KINDS = ("sqlite", "postgresql")
 TEMPLATE = "migrated"
 _count = itertools.count()
+_RESET = (
+    f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)} RESTART IDENTITY;"
+    " INSERT INTO counters VALUES ('generation', 0); INSERT INTO projects VALUES ('main', 0)"
+)
 
 
 class Databases:
-    """One migrated template of a kind, and copies of it."""
+    """One migrated template of a kind, and databases that are as it is."""
 
     def __init__(self, kind: str, *, directory: str, server: PostgresServer | None) -> None:
         self.kind = kind
@@ -27,13 +34,13 @@ class Databases:
         open_storage(url).close()
 
     @contextmanager
-    def copy(self) -> Iterator[str]:
-        """The URL of a migrated, empty database."""
-        name = f"copy{next(_count)}"
-        if self._server is None:
-            path = os.path.join(self._directory, f"{name}.db")
-            shutil.copy(os.path.join(self._directory, f"{TEMPLATE}.db"), path)
-            yield f"sqlite:///{path}"
+    def empty(self) -> Iterator[str]:
+        """The URL of one; with PostgreSQL always the same, so one at a time."""
+        if self._server is not None:
+            with psycopg.connect(self._server.conninfo(TEMPLATE), autocommit=True) as connection:
+                connection.execute(_RESET)
+            yield self._server.url(TEMPLATE)
             return
-        yield self._server.create_database(name, TEMPLATE)
-        self._server.drop_database(name)
+        path = os.path.join(self._directory, f"copy{next(_count)}.db")
+        shutil.copy(os.path.join(self._directory, f"{TEMPLATE}.db"), path)
+        yield f"sqlite:///{path}"
