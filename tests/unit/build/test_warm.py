@@ -45,9 +45,10 @@ def directory() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.fixture
-def warm(tmp_path: Path) -> Iterator[Warm]:
-    with Warm(run_directory=str(tmp_path / "run")) as engine:
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    """Shared: starting a server takes a second of a processor.  Who kills it has it started again."""
+    with tempfile.TemporaryDirectory(prefix="hox-run-") as path, Warm(run_directory=path) as engine:
         yield engine
 
 
@@ -255,21 +256,22 @@ def test_what_leader_and_server_left_together_is_ended_by_the_next_run(
     assert not [pid for pid in process_table() if environment_of(pid).get("HYPEROPENX_RUN") == marker]
 
 
-def test_one_run_per_directory(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("slapos.build.warm_leader.LOCK_SECONDS", 0.2)
+def test_one_run_per_directory(warm: Warm, directory: Path, tmp_path: Path) -> None:
+    """The second waits for the lock, also when another daemon asks."""
     mark = token()
-    with Warm(run_directory=str(tmp_path / "run")) as first, Warm(run_directory=str(tmp_path / "run")) as second:
-        running = Running(first, job(directory, tmp_path, SLOW % {"token": mark}), mark)
-        other = threading.Thread(target=lambda: results.append(second.run(job(directory, tmp_path, "[buildout]\n"))))
-        results: list[Result] = []
-        other.start()
-        time.sleep(0.3)
-        assert results == [], "the second waits for the lock"
-        assert len(sleepers(mark)) == 2
-        first.cancel(str(directory))
-        running.end()
-        other.join(20)
-        assert results[0].outcome == "done"
+    results: list[Result] = []
+    running = Running(warm, job(directory, tmp_path, SLOW % {"token": mark}), mark)
+    second = job(directory, tmp_path, "[buildout]\n")
+    other = threading.Thread(target=lambda: results.append(warm.run(second)))
+    leader, _ = pids_of_run(warm)
+    other.start()
+    time.sleep(0.3)
+    assert results == []
+    assert len(sleepers(mark)) == 2
+    os.kill(leader, signal.SIGTERM)
+    assert running.end().outcome == "interrupted"
+    other.join(20)
+    assert results[0].outcome == "done"
 
 
 def test_many_at_once(warm: Warm, tmp_path: Path) -> None:

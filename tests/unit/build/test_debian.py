@@ -1,0 +1,143 @@
+"""The Debian archive of the machine as a mirror: real apt, with a small archive of our own in a directory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from slapos.build.fetch.aptsources import Archive, codenames, debian_archives, read_archives
+from slapos.build.fetch.debian import Record, find_record
+from slapos.build.fetch.sources import Fetcher
+from slapos.build.recipe import Source
+from slapos.model.errors import BuildFailed, Unavailable
+
+DATA = b"an upstream tarball"
+DIGEST = hashlib.sha256(DATA).hexdigest()
+STANZA = """Package: hello
+Binary: hello
+Version: 1.0-1
+Directory: pool/main/h/hello
+Checksums-Sha256:
+ {other} 10 hello_1.0-1.dsc
+ {digest} {size} hello_1.0.orig.tar.gz
+
+Package: other
+Directory: pool/main/o/other
+Checksums-Sha256:
+ {other} 11 other.dsc
+"""
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """An archive of the release "trixie", unsigned, below a directory."""
+    root = tmp_path / "archive"
+    pool = root / "pool" / "main" / "h" / "hello"
+    pool.mkdir(parents=True)
+    (pool / "hello_1.0.orig.tar.gz").write_bytes(DATA)
+    sources = root / "dists" / "trixie" / "main" / "source"
+    sources.mkdir(parents=True)
+    index = STANZA.format(other="0" * 64, digest=DIGEST, size=len(DATA)).encode()
+    (sources / "Sources").write_bytes(index)
+    (root / "dists" / "trixie" / "Release").write_text(
+        "Suite: stable\nCodename: trixie\nComponents: main\nArchitectures: amd64\n"
+        f"SHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} main/source/Sources\n"
+    )
+    return root
+
+
+def apt_directory(tmp_path: Path, archive: Path) -> str:
+    path = tmp_path / "etc" / "sources.list.d"
+    path.mkdir(parents=True)
+    (tmp_path / "etc" / "sources.list").write_text(f"deb [trusted=yes] file:{archive} trixie main\n")
+    return str(tmp_path / "etc")
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/apt/apt-helper"), reason="needs apt")
+def test_found_by_digest_and_fetched_through_apt(tmp_path: Path, archive: Path) -> None:
+    fetcher = Fetcher(cache=str(tmp_path / "cache"), apt_directory=apt_directory(tmp_path, archive))
+    source = Source("http://127.0.0.1:1/hello-1.0.tar.gz", ("f" * 64, DIGEST), ("debian:hello",))
+    assert Path(fetcher.fetch(source)).read_bytes() == DATA
+    stamp = tmp_path / "cache" / "apt" / "trixie" / "updated"
+    before = stamp.stat().st_mtime_ns
+    with pytest.raises(Unavailable, match="no file of these digests"):
+        fetcher.fetch(Source("http://127.0.0.1:1/x", ("e" * 64,), ("debian:hello",)))
+    assert stamp.stat().st_mtime_ns == before, "a fresh index is not asked for again"
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/apt/apt-helper"), reason="needs apt")
+def test_wrong_bytes_in_the_archive_are_not_taken(tmp_path: Path, archive: Path) -> None:
+    (archive / "pool" / "main" / "h" / "hello" / "hello_1.0.orig.tar.gz").write_bytes(b"AN UPSTREAM TARBALL")
+    fetcher = Fetcher(cache=str(tmp_path / "cache"), apt_directory=apt_directory(tmp_path, archive))
+    with pytest.raises((Unavailable, BuildFailed)):
+        fetcher.fetch(Source("http://127.0.0.1:1/x", (DIGEST,), ("debian:hello",)))
+    assert not list((tmp_path / "cache" / "sha256").glob("*")) if (tmp_path / "cache" / "sha256").exists() else True
+
+
+def test_a_machine_without_archive_says_so(tmp_path: Path) -> None:
+    fetcher = Fetcher(cache=str(tmp_path / "cache"), apt_directory=str(tmp_path))
+    with pytest.raises(Unavailable, match="no Debian source archive"):
+        fetcher.fetch(Source("http://127.0.0.1:1/x", (DIGEST,), ("debian:hello",)))
+
+
+def test_both_formats_of_sources(tmp_path: Path) -> None:
+    lists = tmp_path / "sources.list.d"
+    lists.mkdir()
+    (tmp_path / "sources.list").write_text(
+        "# deb http://commented bookworm main\n"
+        "deb [ arch=amd64 signed-by=/k.gpg ] http://one/debian bookworm main contrib # tail\n"
+        "deb-src http://one/debian bookworm-updates main\n"
+        "deb http://vendor/x nodistro main\n"
+        "deb http://vendor/pg bookworm-pgdg main\n"
+    )
+    (lists / "debian.sources").write_text(
+        textwrap.dedent(
+            """\
+            # comment
+            Types: deb
+            URIs: http://two/debian http://three/debian
+            Suites: trixie trixie-security
+            Components: main
+            Signed-By:
+             -----BEGIN PGP PUBLIC KEY BLOCK-----
+             .
+             abc
+
+            Types: deb
+            URIs: http://off/debian
+            Suites: trixie
+            Components: main
+            Enabled: no
+            """
+        )
+    )
+    found = read_archives(str(tmp_path))
+    assert Archive("http://one/debian", "bookworm", ("main", "contrib"), (("Signed-By", "/k.gpg"),)) in found
+    assert [archive.uri for archive in found].count("http://off/debian") == 0
+    assert codenames(found) == ["bookworm", "trixie"]
+    trixie = debian_archives(found, "trixie")
+    assert {(archive.uri, archive.suite) for archive in trixie} == {
+        ("http://one/debian", "trixie"),
+        ("http://one/debian", "trixie-updates"),
+        ("http://two/debian", "trixie"),
+        ("http://two/debian", "trixie-security"),
+        ("http://three/debian", "trixie"),
+        ("http://three/debian", "trixie-security"),
+    }
+    stanza = next(archive for archive in trixie if archive.uri == "http://two/debian").as_stanza()
+    assert "Types: deb-src\n" in stanza
+    assert "\n .\n abc\n" in stanza
+
+
+def test_record_in_an_index(tmp_path: Path) -> None:
+    index = tmp_path / "Sources"
+    index.write_text(STANZA.format(other="0" * 64, digest=DIGEST, size=19))
+    record = find_record(str(index), "http://h/debian/", ("e" * 64, DIGEST))
+    assert record == Record("http://h/debian/pool/main/h/hello/hello_1.0.orig.tar.gz", DIGEST)
+    first = find_record(str(index), "http://h", ("0" * 64,))
+    assert first is not None and first.uri.endswith("hello_1.0-1.dsc")
+    assert find_record(str(index), "http://h", ("1" * 64,)) is None
