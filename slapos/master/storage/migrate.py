@@ -18,7 +18,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from slapos.master.storage import backups, postgresql, sqlite
-from slapos.model.errors import Conflict
+from slapos.model.errors import Conflict, MachineError
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,16 @@ def upgrade(url: str, *, revision: str = "head", backup_directory: str | None = 
 def _engine(url: str) -> Engine:
     if postgresql.is_postgresql(url):
         return postgresql.writer_engine(url)
-    os.makedirs(os.path.dirname(sqlite.path_of(url)), exist_ok=True)
+    directory = os.path.dirname(sqlite.path_of(url))
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise MachineError(
+            f"The directory {directory} of the database cannot be made: {error.strerror}.",
+            reference="no-database-directory",
+            context={"directory": directory, "cause": error.strerror},
+            hint="Choose another directory, or make it.",
+        ) from error
     return sqlite.writer_engine(url)
 
 

@@ -73,6 +73,8 @@ class Listener:
         self._thread.start()
 
     def close(self) -> None:
+        if self._stop.is_set():
+            return
         self._stop.set()
         os.write(self._wake_writer, b"x")
         self._thread.join()
