@@ -43,8 +43,7 @@ class Port(Recipe):
         path = os.path.join(self.directory, ".hyperopenx", "ports.json")
         make_parents(path)
         with locked(path + ".lock", timeout=60.0, what="the ports of the partition"):
-            known = read_json(path, {})
-            known = known if isinstance(known, dict) else {}
+            known = _choices(read_json(path, {}))
             # A nested profile in the same directory may have a part of the same name.
             key = f"{os.path.basename(str(self.buildout['buildout']['installed']))}:{self.name}"
             port = self._choose(known.get(key, {}), [entry for name, entry in known.items() if name != key])
@@ -84,3 +83,14 @@ class Port(Recipe):
 def _is_fresh(entry: Any, address: str, port: int) -> bool:
     known = isinstance(entry, dict) and (entry.get("ip"), entry.get("port")) == (address, port)
     return bool(known and time.time() - entry.get("seen", 0) < _REFRESHED_AFTER)
+
+
+def _choices(data: Any) -> dict[str, dict[str, Any]]:
+    """Part → its choice; what is damaged is left out, and chosen again."""
+    entries = data.items() if isinstance(data, dict) else ()
+    members = {"ip": str, "port": int, "seen": int}
+    return {
+        name: entry
+        for name, entry in entries
+        if isinstance(entry, dict) and all(isinstance(entry.get(member), kind) for member, kind in members.items())
+    }

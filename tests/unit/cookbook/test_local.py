@@ -98,6 +98,14 @@ def test_two_ports_differ_and_stay(partition: Partition) -> None:
     assert partition.snapshot() == before
 
 
+@pytest.mark.parametrize("damage", ["", "[]", '{".installed.cfg:one": 1, "x": {"port": "no"}}'])
+def test_damaged_choices_are_made_again(partition: Partition, damage: str) -> None:
+    partition.done(PORTS)
+    (partition.directory / ".hyperopenx/ports.json").write_text(damage)
+    partition.done(PORTS)
+    assert partition.option("one", "port") != partition.option("two", "port")
+
+
 def test_a_taken_port_is_not_given_out(partition: Partition) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
