@@ -38,7 +38,7 @@ def check_parameters(request: InstanceRequest, fetch: Fetch) -> tuple[str, ...]:
         if schema.types:  # without a descriptor everything is allowed
             schema.validate(request.software_type, parameters, request.shared)
     except (Unavailable, MachineError) as error:
-        return (f"The parameters were not checked by the master: {error.message}",)
+        return (f"The parameters were not checked against the schema of {request.release}: {error.message}",)
     return ()
 
 

@@ -50,9 +50,10 @@ def post_instance(call: Call) -> Answer:
 
 def note_warnings(call: Call, instance: Instance) -> None:
     """Keep the warnings of the preparation in the history, once per change."""
-    if instance.timestamp < int(call.now):
+    if not call.prepared or instance.timestamp < int(call.now):
         return  # the order changed nothing
-    for sentence in call.prepared or ():
+    last = {event.sentence for event in history.events(call.tx, call.principal, instance.guid, limit=5)}
+    for sentence in (sentence for sentence in call.prepared if sentence not in last):
         about = (instance.project, instance.guid)
         history.record(call.tx, about, "warning", sentence, by=history.actor(call.principal), now=call.now)
 
