@@ -6,6 +6,7 @@ On a terminal the picture is redrawn in place; elsewhere each change of its text
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +21,9 @@ from slapos.cli.views import duration
 
 #: Steps shorter than this are not worth a duration.
 WORTH_SECONDS = 1.0
+#: How often a line that differs in its numbers only is printed again.
+REPEAT_SECONDS = 20.0
+_NUMBERS = re.compile("[0-9]+")
 
 
 class Progress:
@@ -28,6 +32,7 @@ class Progress:
     def __init__(self, *, console: Console | None = None) -> None:
         self.console = console
         self._shown = ""
+        self._shown_at = 0.0
 
     @classmethod
     def for_person(cls) -> Progress:
@@ -92,9 +97,16 @@ class Progress:
     def _draw(self, live: Any, picture: RenderableType, line: str, passed: float) -> None:
         if live is not None:
             live.update(_frame(picture, passed), refresh=True)
-        elif self.console is not None and line != self._shown:
-            self._shown = line
+        elif self.console is not None and self._is_news(line, passed):
             self.console.print(Text(f"  {duration(passed):>8}  {line}"))
+
+    def _is_news(self, line: str, passed: float) -> bool:
+        """Where nothing can be redrawn, a line that only counts on is worth printing now and then."""
+        words = _NUMBERS.sub("", line)
+        if words == self._shown and passed - self._shown_at < REPEAT_SECONDS:
+            return False
+        self._shown, self._shown_at = words, passed
+        return True
 
 
 def _frame(picture: RenderableType, passed: float) -> RenderableType:
