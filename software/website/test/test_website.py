@@ -10,12 +10,15 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from slapos.model.objects import Instance
 from slapos.model.states import Health, InstanceState
+from slapos.system.processes import Launch, run
+from slapos.system.users import find_identity
 from slapos.testing.cloud import Cloud
 from slapos.testing.waiting import wait_for
 
@@ -104,6 +107,35 @@ def test_headers_arrive_exactly_and_nginx_keeps_its_process(cloud: Cloud) -> Non
     assert {name: found.headers[name] for name in HEADERS} == HEADERS
     assert answer(cloud, instance, "/nothing").headers["X-Quotes"] == HEADERS["X-Quotes"]
     assert nginx_pid(cloud, instance) == pid
+
+
+def test_log_rotates_as_the_user_of_the_partition(cloud: Cloud) -> None:
+    instance = cloud.wait("site")
+    config = cloud.node.config
+    directory = Path(config.partition_directory(instance.partition))
+    user = config.partition_user(instance.partition)
+    text(cloud, instance, "/before")
+    launch = Launch(directory=str(directory), user=find_identity(user) if user else None)
+    done = run([str(directory / "bin/logrotate"), "-f"], launch=launch)
+    assert (done.code, done.text) == (0, "")
+    log = directory / "var/log"
+    wait_for((log / "access.log").exists, 10, "nginx opened a new log")
+    text(cloud, instance, "/after")
+    wait_for(lambda: "/after" in (log / "access.log").read_text(), 10, "nginx writes into the new log")
+    assert "/before" not in (log / "access.log").read_text()
+    assert [path.suffix for path in log.glob("access.log-*")] == [".gz"]
+
+
+def test_repository_is_followed(cloud: Cloud, server: Any) -> None:
+    server.commit({"index.html": b"from git", "both.html": b"git", "sub/index.html": b"sub"}, {"leak": b"/etc/passwd"})
+    git = {"url": server.url, "interval": 30}
+    instance = cloud.order("site", {"git": git, "pages": {"both.html": "parameter"}})
+    wait_for(lambda: text(cloud, instance), 30, "the repository is served", until=lambda found: found == "from git")
+    assert text(cloud, instance, "/both.html") == "parameter"
+    assert text(cloud, instance, "/sub/") == "sub"
+    assert (answer(cloud, instance, "/sub").status, answer(cloud, instance, "/leak").status) == (301, 404)
+    server.commit({"index.html": b"changed"})
+    wait_for(lambda: text(cloud, instance), 60, "the change is served", until=lambda found: found == "changed")
 
 
 def test_killed_nginx_comes_back(cloud: Cloud) -> None:
