@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import posixpath
 from typing import Any, NoReturn
 from urllib.parse import unquote, urljoin, urlsplit
@@ -18,7 +19,7 @@ MAXIMUM_DOCUMENTS = 100
 
 
 def read_json(text: str | bytes) -> Any:
-    """Strict JSON; :class:`ValueError` also for NaN, duplicate members and absurd depth."""
+    """Strict JSON; :class:`ValueError` also for NaN, infinite numbers, duplicate members, absurd depth."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
@@ -29,8 +30,13 @@ def read_json(text: str | bytes) -> Any:
     def no_constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is no JSON value")
 
+    def finite(text: str) -> float:
+        if math.isfinite(number := float(text)):
+            return number
+        raise ValueError(f"{text[:40]} is too large a number")
+
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
+        return json.loads(text, object_pairs_hook=unique, parse_constant=no_constant, parse_float=finite)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

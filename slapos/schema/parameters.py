@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from slapos.model.errors import InputError
+from slapos.model.text import check_text
 from slapos.schema.documents import read_json
+from slapos.schema.violations import path_step
 
 Serialisation = Literal["xml", "json-in-xml"]
 JSON_KEY = "_"
@@ -30,9 +32,25 @@ def decode_json(parameters: Mapping[str, Any]) -> Any:
         raise _wrong(others[0], "json-in-xml: all parameters are in the one member '_'", "stands beside '_'")
     text = parameters[JSON_KEY]
     try:
-        return read_json(text)
+        value = read_json(text)
     except (TypeError, ValueError) as error:
         raise _wrong(JSON_KEY, "json", f"is not JSON ({error})") from error
+    # JSON's escapes can say what no text may hold (a NUL, half of a surrogate pair); flat texts cannot.
+    if "\\u" in text:
+        _check_strings("$", value)
+    return value
+
+
+def _check_strings(field: str, value: Any) -> None:
+    if isinstance(value, str):
+        check_text(field, value)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_strings(f"{field}[{index}]", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(f"{field} (a key)", key)
+            _check_strings(f"{field}{path_step(key)}", item)
 
 
 def encode(value: Any, serialisation: Serialisation) -> dict[str, str]:

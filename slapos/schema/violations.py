@@ -41,9 +41,9 @@ def violation(
 
 def field_of(error: ValidationError) -> str:
     """JSON path of the failing field; a missing or unexpected member is the field, not the object around it."""
-    path = "$" + "".join(_step(step) for step in error.absolute_path)
+    path = "$" + "".join(path_step(step) for step in error.absolute_path)
     name = _culprit(error)
-    return path if name is None else path + _step(name)
+    return path if name is None else path + path_step(name)
 
 
 def rule_of(error: ValidationError) -> str:
@@ -84,7 +84,8 @@ def _sentence(error: ValidationError) -> str:
     return _cut(error.message)
 
 
-def _step(step: str | int) -> str:
+def path_step(step: str | int) -> str:
+    """One step of a JSON path: ``.name``, ``[3]`` or ``["odd name"]``."""
     if isinstance(step, int):
         return f"[{step}]"
     return f".{step}" if _PLAIN.fullmatch(step) else f"[{_cut(json.dumps(step, ensure_ascii=False))}]"

@@ -99,12 +99,29 @@ def test_a_megabyte_does_not_come_back_in_the_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 200_000 + "]" * 200_000], ids=lambda text: text[:10]
+    "text",
+    ["{", "", '{"a": NaN}', '{"a": 1e999}', '{"a": 1, "a": 2}', "[" * 200_000 + "]" * 200_000],
+    ids=lambda text: text[:10],
 )
 def test_a_text_that_is_not_json_is_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
         release(PORT).validate("default", {"_": text})
     assert (caught.value.context["field"], caught.value.context["rule"]) == ("_", "json")
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (r'{"a": {"b c": ["x", "\u0000"]}}', '$.a["b c"][1]'),
+        (r'{"a": "\ud800"}', "$.a"),
+        (r'{"a\u0001": 1}', "$ (a key)"),
+    ],
+)
+def test_what_no_text_may_hold_is_found_behind_escapes(text: str, field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        release(True).validate("default", {"_": text})
+    assert (caught.value.reference, caught.value.context["field"]) == ("invalid-text", field)
+    release(True).validate("default", {"_": r'{"a": "\u00e9\ud83d\ude42"}'})
 
 
 def test_nothing_may_stand_beside_the_json_member() -> None:
@@ -292,7 +309,11 @@ def test_the_response_schema_checks_what_is_published() -> None:
         release(PORT).validate("default", wrapped({}), direction="response")
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
+VALUES = st.recursive(st.none() | st.booleans() | st.integers() | TEXTS, st.lists, max_leaves=5)
+
+
+@given(VALUES)
 def test_any_value_survives_encoding(value: Any) -> None:
     open_schema = release(True)
     assert open_schema.decode("default", encode(value, "json-in-xml")) == value
