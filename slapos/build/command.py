@@ -15,7 +15,7 @@ TAIL_LINES = 30
 class CommandLog:
     """Commands of one part: each is written to ``path`` before it runs, its output after it."""
 
-    def __init__(self, path: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, path: str, *, environment: Mapping[str, str]) -> None:
         self.path = path
         self.environment = dict(environment)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -23,7 +23,7 @@ class CommandLog:
             pass
 
     def run(self, command: Sequence[str], directory: str) -> None:
-        """Run to the end; ``BuildFailed`` ``command-failed`` with ``log`` and ``tail`` when it does not succeed."""
+        """Run to the end; ``BuildFailed`` ``build-command-failed`` with ``log`` and ``tail`` when it does not succeed."""
         self.note(f"# cd {directory}\n$ {' '.join(command)}")
         launch = Launch(directory=directory, environment=self.environment, umask=0o022)
         started = start(command, launch=launch, output=self.path)
@@ -51,7 +51,7 @@ class CommandLog:
         shown = " ".join(command[2:] if command[:2] == ["/bin/sh", "-ec"] else command)
         return BuildFailed(
             f"The command {_shortened(shown)!r} {how}.",
-            reference="command-failed",
+            reference="build-command-failed",
             context={"command": list(command), "code": code, "log": self.path, "tail": tail},
             hint=f"The whole log is {self.path}.",
         )

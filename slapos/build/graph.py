@@ -79,7 +79,7 @@ class _Describing(RecipeTable):
     """Names that are not in the table are opaque instead of refused."""
 
     def __init__(self, table: RecipeTable) -> None:
-        super().__init__(table.extra, lambda name, origin, section: Opaque)
+        super().__init__(table.extra, foreign=lambda name, origin, section: Opaque)
 
 
 def _node(buildout: Buildout, part: str) -> PartNode:

@@ -44,7 +44,9 @@ class Cmmi(Recipe):
 
     def install(self) -> list[str]:
         self.place = Place(cast("str", self.options["location"]))
-        self.log = CommandLog(os.path.join(self.directory, ".build-log", f"{self.name}.log"), self._environment())
+        self.log = CommandLog(
+            os.path.join(self.directory, ".build-log", f"{self.name}.log"), environment=self._environment()
+        )
         keep = self.boolean("keep-compile-dir", False)
         fetched = self._fetch()
         with self.place.renewed(keep_work=keep) as work:

@@ -187,6 +187,6 @@ def _last_line(done: Completed) -> str:
 def _missing(package: str, why: str) -> Unavailable:
     return Unavailable(
         f"the Debian source package {package}: {why}",
-        reference="source-not-found",
+        reference="no-debian-source",
         context={"package": package},
     )

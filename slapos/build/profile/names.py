@@ -56,7 +56,7 @@ class Nothing(Recipe):
 class RecipeTable:
     """Finds the class of a recipe; ``extra`` classes go before the installed ones."""
 
-    def __init__(self, extra: Mapping[str, type] | None = None, foreign: Foreign = refuse_foreign) -> None:
+    def __init__(self, extra: Mapping[str, type] | None = None, *, foreign: Foreign = refuse_foreign) -> None:
         self.extra = {NOTHING: Nothing, **(extra or {})}
         self.foreign = foreign
 

@@ -87,7 +87,7 @@ def test_a_failing_command_tells_its_last_lines_and_log(tmp_path: Path, source: 
     report = run_profile(tmp_path, profile(source, "pre-build = echo about to fail; false; echo never"))
     error = report.first_error
     assert error is not None
-    assert (error.reference, error.context["code"]) == ("command-failed", 1)
+    assert (error.reference, error.context["code"]) == ("build-command-failed", 1)
     assert error.context["tail"][-1] == "about to fail"
     assert error.context["log"] == f"{tmp_path}/work/.build-log/tool.log"
     assert "--with" in Path(error.context["log"]).read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -84,37 +83,37 @@ def test_a_machine_without_archive_says_so(tmp_path: Path) -> None:
         fetcher.fetch(Source("http://127.0.0.1:1/x", (DIGEST,), ("debian:hello",)))
 
 
+ONE_LINE = """
+# deb http://commented bookworm main
+deb [ arch=amd64 signed-by=/k.gpg ] http://one/debian bookworm main contrib # tail
+deb-src http://one/debian bookworm-updates main
+deb http://vendor/x nodistro main
+deb http://vendor/pg bookworm-pgdg main
+"""
+DEB822 = """
+# comment
+Types: deb
+URIs: http://two/debian http://three/debian
+Suites: trixie trixie-security
+Components: main
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+ .
+ abc
+
+Types: deb
+URIs: http://off/debian
+Suites: trixie
+Components: main
+Enabled: no
+"""
+
+
 def test_both_formats_of_sources(tmp_path: Path) -> None:
     lists = tmp_path / "sources.list.d"
     lists.mkdir()
-    (tmp_path / "sources.list").write_text(
-        "# deb http://commented bookworm main\n"
-        "deb [ arch=amd64 signed-by=/k.gpg ] http://one/debian bookworm main contrib # tail\n"
-        "deb-src http://one/debian bookworm-updates main\n"
-        "deb http://vendor/x nodistro main\n"
-        "deb http://vendor/pg bookworm-pgdg main\n"
-    )
-    (lists / "debian.sources").write_text(
-        textwrap.dedent(
-            """\
-            # comment
-            Types: deb
-            URIs: http://two/debian http://three/debian
-            Suites: trixie trixie-security
-            Components: main
-            Signed-By:
-             -----BEGIN PGP PUBLIC KEY BLOCK-----
-             .
-             abc
-
-            Types: deb
-            URIs: http://off/debian
-            Suites: trixie
-            Components: main
-            Enabled: no
-            """
-        )
-    )
+    (tmp_path / "sources.list").write_text(ONE_LINE)
+    (lists / "debian.sources").write_text(DEB822)
     found = read_archives(str(tmp_path))
     assert Archive("http://one/debian", "bookworm", ("main", "contrib"), (("Signed-By", "/k.gpg"),)) in found
     assert [archive.uri for archive in found].count("http://off/debian") == 0

@@ -179,7 +179,7 @@ def test_trap_4_names_resolve_one_by_one(tmp_path: Path) -> None:
         asked.append(name)
         return TABLE["test:write"]
 
-    table = RecipeTable(TABLE, foreign)
+    table = RecipeTable(TABLE, foreign=foreign)
     buildout = make_buildout(
         tmp_path,
         "[a]\nrecipe = test:write\n[b]\nrecipe = slapos.cookbook:wrapper\n[c]\nrecipe = plain.egg\n",
