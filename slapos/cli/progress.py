@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
 from slapos.cli.output import is_json, stderr
@@ -110,7 +111,12 @@ class Progress:
 
 
 def _frame(picture: RenderableType, passed: float) -> RenderableType:
-    return Group(picture, _SPINNER, Text(f"  {duration(passed)}", style="dim"))
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    grid.add_row(_SPINNER, picture)
+    grid.add_row("", Text(f"{duration(passed)} so far; Ctrl-C leaves it going on", style="dim"))
+    return grid
 
 
 _SPINNER = Spinner("dots", style="cyan")

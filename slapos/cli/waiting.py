@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from slapos.cli.progress import Progress
@@ -47,15 +47,16 @@ class Watch:
         if tree is None:  # destroyed: there is nothing left to see
             return True, Text(""), "destroyed"
         self.instance = tree.instance
+        line = f"{self.instance.title}: {self.instance.sentence or self.instance.health}"
+        if served(self.instance):
+            return True, tree_view(tree), line
         supply = self._supply()
         self._judge(supply)
-        lines: list[RenderableType] = [tree_view(tree)]
-        line = f"{self.instance.title}: {self.instance.sentence or self.instance.health}"
         if supply is not None and supply.reported is not SupplyReport.AVAILABLE:
-            sentence = f"{short_release(supply.release)}: {supply.sentence or supply.reported}"
-            lines.append(Text(sentence, style="red" if supply.reported is SupplyReport.ERROR else "cyan"))
-            line = sentence
-        return served(self.instance), Group(*lines), line
+            line = f"{short_release(supply.release)}: {supply.sentence or supply.reported}"
+            colour = "red" if supply.reported is SupplyReport.ERROR else "cyan"
+            return False, Text(line, style=colour), line
+        return False, tree_view(tree), line
 
     def _tree(self) -> Tree | None:
         try:
