@@ -37,7 +37,7 @@ KEEP_ALIVE_SECONDS = 75
 class Server(uvicorn.Server):
     """Ends the event streams as soon as it is told to stop; uvicorn would wait for them (for ever, by default)."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    def __init__(self, *, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self._hub = hub
 
@@ -79,7 +79,7 @@ def make_server(config: MasterConfig, storage: Storage) -> Server:
             task.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    return Server(_uvicorn_config(config, application.asgi(lifespan), context), hub)
+    return Server(config=_uvicorn_config(config, application.asgi(lifespan), context), hub=hub)
 
 
 def _uvicorn_config(config: MasterConfig, app: object, context: ssl.SSLContext) -> uvicorn.Config:

@@ -61,7 +61,7 @@ class Transport(Protocol):
 class HttpsReply:
     """An answer of ``requests``."""
 
-    def __init__(self, response: requests.Response, url: str) -> None:
+    def __init__(self, *, response: requests.Response, url: str) -> None:
         self._response = response
         self._url = url
         self.status = response.status_code
@@ -129,7 +129,7 @@ class HttpsTransport:
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise _translate(request.url, error) from error
-        return HttpsReply(response, request.url)
+        return HttpsReply(response=response, url=request.url)
 
     def close(self) -> None:
         """Close the pool."""
