@@ -1,4 +1,4 @@
-"""Who may do what: one pure table ``(principal, action, subject) → allowed | reason`` (docs/explanation/rights.rst).
+"""Who may do what: one pure table ``(principal, action, subject) → allowed | reason``.
 
 Every service asks :func:`check` before it reads or writes.  What no line allows is refused.
 """

@@ -92,17 +92,18 @@ class PostgresServer:
 
     def create_database(self, name: str, template: str = "template1") -> str:
         """The URL of a new database.  Nobody may be connected to the template."""
-        with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
             create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
             connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
         """Whoever is still connected is disconnected."""
-        with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    def _conninfo(self, database: str) -> str:
+    def conninfo(self, database: str) -> str:
+        """For ``psycopg.connect``."""
         return f"host={self.directory} user=owner dbname={database}"
 
     def _start(self, bin_directory: str, launch: Launch) -> None:
@@ -121,7 +122,7 @@ class PostgresServer:
         assert self._started is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._started.popen.poll() is None:
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self._conninfo("postgres")):
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.conninfo("postgres")):
                 return
             time.sleep(0.05)
         with open(log, encoding="utf-8", errors="replace") as stream:

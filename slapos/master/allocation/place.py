@@ -2,7 +2,7 @@
 
 A node is a candidate when the release is supplied there (wished, not necessarily built yet).  What its last sign of
 life says only informs at first: a node unseen for :data:`QUIET_SECONDS` is chosen when no other fits, and one
-unseen for :data:`LOST_SECONDS` is not chosen at all unless the request names it (docs/adr/0020-offline-nodes.rst).
+unseen for :data:`LOST_SECONDS` is not chosen at all unless the request names it (docs/adr/0005).
 """
 
 from __future__ import annotations

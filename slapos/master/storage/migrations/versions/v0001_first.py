@@ -112,6 +112,20 @@ def create_events() -> None:
 def create_instances() -> None:
     op.create_table(
         "instances",
+        *instance_columns(),
+        *instance_report_columns(),
+        sa.ForeignKeyConstraint(["host"], ["instances.number"], name="fk_instances_host"),
+        sa.ForeignKeyConstraint(["project"], ["projects.reference"], name="fk_instances_project"),
+        sa.ForeignKeyConstraint(["requester"], ["instances.number"], name="fk_instances_requester"),
+        sa.ForeignKeyConstraint(["tree"], ["instances.number"], name="fk_instances_tree"),
+        sa.PrimaryKeyConstraint("number", name="pk_instances"),
+        sqlite_autoincrement=True,
+    )
+    create_instance_indexes()
+
+
+def instance_columns() -> list[sa.Column[object]]:
+    return [
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
         sa.Column("project", sa.String(length=200), nullable=False),
         sa.Column("title", sa.String(length=200), nullable=False),
@@ -126,6 +140,11 @@ def create_instances() -> None:
         sa.Column("parameters", sa.Text(), server_default="{}", nullable=False),
         sa.Column("sla", sa.Text(), server_default="{}", nullable=False),
         sa.Column("connection", sa.Text(), server_default="{}", nullable=False),
+    ]
+
+
+def instance_report_columns() -> list[sa.Column[object]]:
+    return [
         sa.Column("spread", sa.Text(), nullable=True),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("timestamp", sa.BigInteger(), nullable=False),
@@ -141,13 +160,10 @@ def create_instances() -> None:
         sa.Column("promises", sa.Text(), server_default="[]", nullable=False),
         sa.Column("processed", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("reported", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.ForeignKeyConstraint(["host"], ["instances.number"], name="fk_instances_host"),
-        sa.ForeignKeyConstraint(["project"], ["projects.reference"], name="fk_instances_project"),
-        sa.ForeignKeyConstraint(["requester"], ["instances.number"], name="fk_instances_requester"),
-        sa.ForeignKeyConstraint(["tree"], ["instances.number"], name="fk_instances_tree"),
-        sa.PrimaryKeyConstraint("number", name="pk_instances"),
-        sqlite_autoincrement=True,
-    )
+    ]
+
+
+def create_instance_indexes() -> None:
     op.create_index("ix_instances_host", "instances", ["host"], unique=False)
     op.create_index(
         "ix_instances_hosts",
