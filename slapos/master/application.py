@@ -66,6 +66,11 @@ class Application:
         return to_response(answer)
 
     async def _index(self, request: Request) -> Response:
+        """The methods, or the schemas of one."""
+        if "method" in request.query_params:
+            method, _ = self._dispatcher.find(request.query_params["method"])
+            schemas = {"name": method.name, "request": dict(method.request), "answer": dict(method.answer)}
+            return to_response(Answer(schemas))
         body = {
             "name": "Hyper Open X master",
             "methods": sorted(messages.METHODS),

@@ -56,7 +56,7 @@ def check_request(method: Method, message: Mapping[str, Any]) -> None:
             f"{field}: {_reason(error)}.",
             reference="invalid-message",
             context={"field": field, "rule": str(error.validator), "method": method.name},
-            hint="The members of each method: docs/reference/api.",
+            hint=f"GET /?method={method.name} shows the members of the message.",
         )
     for path, text in _texts("", message):
         check_text(path, text)

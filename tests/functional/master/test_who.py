@@ -116,6 +116,7 @@ def test_open_doors(master: MasterServer) -> None:
     assert json.loads(anyone.text("healthz"))["status"] == "ok"
     assert anyone.text("ca.pem") == Path(master.ca_file).read_text()
     assert "hyperopenx.post.v0.instance" in anyone.text("")
+    assert json.loads(anyone.text("?method=slapos.get.v0.instance_tree"))["request"]["required"] == ["title"]
     with pytest.raises(Unauthenticated):
         anyone.text("events?subject=COMP-1")
 
