@@ -20,7 +20,7 @@ Value = str | int | float | bool | None | list[Any] | dict[str, Any]
 
 MARKER = "!json!"
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./+-](?:[A-Za-z0-9_.,/:+ -]*[A-Za-z0-9_.,/:+-])?")
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-](?:[A-Za-z0-9_.,/:+-]*[A-Za-z0-9_./:+-])?")
 _TEXT_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MEANINGFUL = re.compile(r"[^A-Za-z0-9 _.,/:+\-\"\\=()\[\]!?*'|^~]")
 
