@@ -45,7 +45,8 @@ def test_encoded_text_has_no_meaning_to_profiles_and_templates(value: str) -> No
 
 
 def test_plain_texts_stay_readable() -> None:
-    assert dumps("/srv/node/bin x-1.2,y") == "/srv/node/bin x-1.2,y"
+    assert dumps("/srv/node/bin-x-1.2,y") == "/srv/node/bin-x-1.2,y"
+    assert dumps("/srv/a b").startswith(MARKER)  # a list of words must not see two
     assert dumps("8080") == "8080" and loads("8080") == "8080"
     assert dumps(8080) == f"{MARKER}8080" and loads(dumps(8080)) == 8080
 
