@@ -251,7 +251,7 @@ def _last_lines(path: str) -> list[str]:
         with open(path, "rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(0, size - _READ_LIMIT))
-            text = stream.read().decode("utf-8", errors="replace")
+            text = stream.read(_READ_LIMIT).decode("utf-8", errors="replace")
     except OSError:
         return []
     return text.splitlines()

@@ -8,7 +8,7 @@ _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off", ""})
 
 
-class OptionError(ValueError):
+class OptionError(Exception):
     """An option of a check is missing or wrong."""
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slapos.model.errors import InputError
@@ -48,6 +48,7 @@ def test_data_that_is_no_service_is_refused() -> None:
             spec_from_data(data)
 
 
+@settings(database=None)
 @given(st.lists(st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)))))
 def test_arguments_travel_unchanged(arguments: list[str]) -> None:
     spec = dataclasses.replace(SPEC, command=("/bin/x", *arguments))
