@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator
@@ -66,7 +67,8 @@ def make_server(config: MasterConfig, storage: Storage) -> Server:
         loop = asyncio.get_running_loop()
 
         def committed(generation: int, subjects: frozenset[str]) -> None:
-            loop.call_soon_threadsafe(hub.publish, generation, subjects)
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
+                loop.call_soon_threadsafe(hub.publish, generation, subjects)
 
         unsubscribe = storage.subscribe(committed)
         hub.start(await loop.run_in_executor(pool, storage.generation))

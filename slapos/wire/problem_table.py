@@ -128,6 +128,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "invalid-database-url": Problem("The database's URL is not usable", _INPUT),
     "no-such-backup": Problem("There is no such backup", _MISSING),
     "invalid-backup": Problem("The backup is not usable", _INPUT),
+    "no-database-directory": Problem("The database has no directory to live in", _MACHINE),
     "no-postgresql-tools": Problem("PostgreSQL's tools are missing", _MACHINE),
     "invalid-master-configuration": Problem("The master's configuration is wrong", _INPUT),
     "no-client-configuration": Problem("No client configuration was found", _INPUT),
