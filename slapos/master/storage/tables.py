@@ -162,21 +162,20 @@ Index(
     sqlite_where=_live,
     postgresql_where=_live,
 )
-_pending = text("pending")
+# SQLAlchemy compares booleans with 1 on SQLite; an index counts only when its condition is written the same way.
 Index(
     "ix_instances_pending",
     instances.c.release,
     instances.c.number,
-    sqlite_where=_pending,
-    postgresql_where=_pending,
+    sqlite_where=text("pending = 1"),
+    postgresql_where=text("pending"),
 )
-_hosting = text("gone IS NULL AND NOT shared")
 Index(
     "ix_instances_hosts",
     instances.c.project,
     instances.c.release,
-    sqlite_where=_hosting,
-    postgresql_where=_hosting,
+    sqlite_where=_live,
+    postgresql_where=_live,
 )
 _retained = text("retained IS NOT NULL AND gone IS NULL")
 Index("ix_instances_retained", instances.c.retained, sqlite_where=_retained, postgresql_where=_retained)
@@ -198,8 +197,13 @@ partitions = Table(
 )
 _busy = text("instance IS NOT NULL")
 Index("ux_partitions_instance", partitions.c.instance, unique=True, sqlite_where=_busy, postgresql_where=_busy)
-_free = text("instance IS NULL AND formatted")
-Index("ix_partitions_free", partitions.c.node, partitions.c.position, sqlite_where=_free, postgresql_where=_free)
+Index(
+    "ix_partitions_free",
+    partitions.c.node,
+    partitions.c.position,
+    sqlite_where=text("instance IS NULL AND formatted = 1"),
+    postgresql_where=text("instance IS NULL AND formatted"),
+)
 
 partition_capabilities = Table(
     "partition_capabilities",

@@ -170,15 +170,15 @@ def create_instance_indexes() -> None:
         "instances",
         ["project", "release"],
         unique=False,
-        sqlite_where=sa.text("gone IS NULL AND NOT shared"),
-        postgresql_where=sa.text("gone IS NULL AND NOT shared"),
+        sqlite_where=sa.text("gone IS NULL"),
+        postgresql_where=sa.text("gone IS NULL"),
     )
     op.create_index(
         "ix_instances_pending",
         "instances",
         ["release", "number"],
         unique=False,
-        sqlite_where=sa.text("pending"),
+        sqlite_where=sa.text("pending = 1"),
         postgresql_where=sa.text("pending"),
     )
     op.create_index("ix_instances_requester", "instances", ["requester"], unique=False)
@@ -288,7 +288,7 @@ def create_partitions() -> None:
         "partitions",
         ["node", "position"],
         unique=False,
-        sqlite_where=sa.text("instance IS NULL AND formatted"),
+        sqlite_where=sa.text("instance IS NULL AND formatted = 1"),
         postgresql_where=sa.text("instance IS NULL AND formatted"),
     )
     op.create_index("ix_partitions_node_generation", "partitions", ["node", "generation"], unique=False)
