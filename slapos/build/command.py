@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 
-from slapos.model.errors import BuildFailed
+from slapos.model.errors import BuildFailed, MachineError
 from slapos.system.processes import Launch, start
 from slapos.system.proctable import end_tree
 
 TAIL_LINES = 30
+_DISK_FULL = os.strerror(errno.ENOSPC)
 
 
 class CommandLog:
@@ -23,7 +25,7 @@ class CommandLog:
             pass
 
     def run(self, command: Sequence[str], directory: str) -> None:
-        """Run to the end; ``BuildFailed`` ``build-command-failed`` with ``log`` and ``tail`` when it does not succeed."""
+        """Run to the end; ``BuildFailed`` ``build-command-failed`` with ``log`` and ``tail`` when it fails."""
         self.note(f"# cd {directory}\n$ {' '.join(command)}")
         launch = Launch(directory=directory, environment=self.environment, umask=0o022)
         started = start(command, launch=launch, output=self.path)
@@ -48,6 +50,13 @@ class CommandLog:
     def _failed(self, command: Sequence[str], code: int) -> BuildFailed:
         how = f"was ended by signal {-code}" if code < 0 else f"failed with status {code}"
         tail = last_lines(self.path)
+        if any(_DISK_FULL in line for line in tail):
+            raise MachineError(
+                f"The disk is full: {next(line for line in tail if _DISK_FULL in line)}",
+                reference="disk-full",
+                context={"log": self.path, "tail": tail},
+                hint="Free some space on that file system; the next run continues from what was whole.",
+            )
         shown = " ".join(command[2:] if command[:2] == ["/bin/sh", "-ec"] else command)
         return BuildFailed(
             f"The command {_shortened(shown)!r} {how}.",

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from slapos.model.errors import from_data
 
 Kind = Literal["build", "instance"]
 Outcome = Literal["done", "failed", "waiting", "timeout", "interrupted"]
@@ -93,7 +95,23 @@ class Result:
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Result:
-        fields = dict(data)
-        fields["parts"] = tuple(PartResult(**part) for part in data["parts"])
-        fields["profiles"] = tuple(Profiled(**profile) for profile in data["profiles"])
-        return cls(**fields)
+        """``ValueError``, ``TypeError`` or ``KeyError`` for what is none: it may come from somebody hostile."""
+        if data["outcome"] not in get_args(Outcome):
+            raise ValueError(f"{data['outcome']!r} is no outcome")
+        error = data["error"]
+        return cls(
+            outcome=data["outcome"],
+            sentence=str(data["sentence"]),
+            error=None if error is None else from_data(error).as_data(),
+            seconds=float(data["seconds"]),
+            parts=tuple(_part(part) for part in data["parts"]),
+            profiles=tuple(
+                Profiled(str(item["location"]), str(item["sha256"]), int(item["size"])) for item in data["profiles"]
+            ),
+        )
+
+
+def _part(data: Mapping[str, Any]) -> PartResult:
+    if data["outcome"] not in get_args(PartOutcome):
+        raise ValueError(f"{data['outcome']!r} is no outcome of a part")
+    return PartResult(str(data["part"]), data["outcome"], str(data["sentence"]), float(data["seconds"]))

@@ -39,6 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.instance:
             record_build(directory, url, result)
         return _show_result(result)
+    except KeyboardInterrupt:
+        _say("Interrupted; the next run continues from what was whole.")
+        return 130
     except HyperopenxError as error:
         _say(f"{error.message}\n{error.hint}".strip())
         return error.exit_code

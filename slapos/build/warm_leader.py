@@ -158,7 +158,9 @@ class _Watch:
             return self._ended(ended)
         finally:
             os.close(reading)
-        return self._with_tail(self.result or self._died(_end_of(pid)))
+        if self.result is None:
+            return self._with_tail(self._died(_end_of(pid)))
+        return self._with_tail(self.result)
 
     def _relay(self, reading: int) -> None:
         poll = select.poll()
@@ -168,7 +170,7 @@ class _Watch:
             for handle, _ in poll.poll(self._rest()):
                 if handle == self.connection.fileno():
                     self._asked()
-                elif not self._read(reading):
+                elif not self._read(reading) or self.result is not None:
                     return
 
     def _rest(self) -> float | None:

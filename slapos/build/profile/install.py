@@ -65,6 +65,7 @@ class _Installation:
         self.state = buildout.state
         self.report = Report()
         self.bad: dict[str, PartOutcome] = {}
+        self.changed = False
 
     def run(self) -> Report:
         for part in self._listed():
@@ -187,9 +188,14 @@ class _Installation:
         if self.report.outcome == "done":
             for part in [name for name in self.state.parts if name not in order]:
                 self.state.retire(self.state.parts.pop(part).paths)
-            remove_stale(self.state.stale, self.state.current_paths(), self.buildout._buildout_dir)
-            self.state.stale.clear()
-        self._save(durable=True)
+                self.changed = True
+            if self.state.stale:
+                remove_stale(self.state.stale, self.state.current_paths(), self.buildout._buildout_dir)
+                self.state.stale.clear()
+                self.changed = True
+        if self.changed:
+            self._save(durable=True)
 
     def _save(self, durable: bool = False) -> None:
+        self.changed = True
         write_state(self.buildout.state_path, self.state, durable=durable)

@@ -91,8 +91,15 @@ def test_a_failing_command_tells_its_last_lines_and_log(tmp_path: Path, source: 
     assert error.context["tail"][-1] == "about to fail"
     assert error.context["log"] == f"{tmp_path}/work/.build-log/tool.log"
     assert "--with" in Path(error.context["log"]).read_text()
-    assert listing(tmp_path) == [".build-log", ".installed.cfg", "parts"]
+    assert listing(tmp_path) == [".build-log", "parts"]
     assert os.listdir(tmp_path / "work" / "parts") == []
+
+
+def test_a_full_disk_in_a_command_is_told_as_such(tmp_path: Path, source: Path) -> None:
+    more = "pre-build = echo 'cc1: error: No space left on device' >&2; exit 1"
+    error = run_profile(tmp_path, profile(source, more)).first_error
+    assert error is not None
+    assert (error.reference, type(error).__name__) == ("disk-full", "MachineError")
 
 
 def test_a_broken_promise_and_an_empty_installation(tmp_path: Path, source: Path) -> None:

@@ -22,7 +22,7 @@ from slapos.build.release import (
     release_directory,
 )
 from slapos.build.run import execute
-from slapos.model.errors import InputError, MachineError
+from slapos.model.errors import InputError, InternalError, MachineError
 from tests.unit.build.profiles import write_profile
 
 URL = "https://h/software.cfg"
@@ -74,10 +74,17 @@ def test_too_little_space(tmp_path: Path) -> None:
 def test_job_and_result_survive_their_journey() -> None:
     job = Job("build", "/d", "/p", "/l", {"buildout": {"x": "y"}}, "user", {"A": "b"}, 0o22, 1.5, "label", {"a": 1.0})
     assert Job.from_data(job.as_data()) == job
-    result = Result(
-        "failed", "s", {"kind": "x"}, 1.0, (PartResult("a", "failed", "why", 2.0),), (Profiled("/p", "0", 1),)
-    )
+    parts = (PartResult("a", "failed", "why", 2.0),)
+    error = InternalError("x").as_data()
+    result = Result("failed", "s", error, 1.0, parts, (Profiled("/p", "0", 1),))
     assert Result.from_data(result.as_data()) == result
+
+
+@pytest.mark.parametrize("change", [{"outcome": "great"}, {"seconds": "x"}, {"parts": [{"part": 1}]}, {"profiles": 3}])
+def test_a_result_that_is_none_is_refused(change: dict[str, object]) -> None:
+    """It comes from a process of a partition's user."""
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Result.from_data(Result("done", "").as_data() | change)
 
 
 def test_errors_come_back_as_data(tmp_path: Path) -> None:
