@@ -41,6 +41,7 @@ class Daemon:
         self.outbox = Outbox(node.layout.outbox)
         self.schedule = Schedule(node.clock)
         self.work = Work(node, self.schedule, self.outbox)
+        self.refreshing = threading.Lock()
         self.last_sent = 0.0
 
     def run(self) -> None:
@@ -105,15 +106,16 @@ class Daemon:
     def refresh(self) -> None:
         """Read what the master wants and look at what changed."""
         desired, config = self.node.desired, self.node.config
-        since = desired.state.generation if desired.known else 0
-        partitions, releases = desired.accept(self.node.client.node_state(config.computer_id, since))
+        with self.refreshing:  # an older answer must not replace a newer one
+            since = desired.state.generation if desired.known else 0
+            partitions, releases = desired.accept(self.node.client.node_state(config.computer_id, since))
         self.work.changed(partitions, releases)
 
     def _listen(self) -> None:
         self.refresh()
         generation = self.node.desired.state.generation
         for number, _ in self.node.client.events(self.node.config.computer_id, generation, self.stopping):
-            if number > self.node.desired.state.generation or number == 0:
+            if number != self.node.desired.state.generation:
                 self.refresh()
 
     def _send(self) -> None:
@@ -122,7 +124,7 @@ class Daemon:
         sent = self.outbox.deliver(client, config.computer_id)
         if not sent and time.monotonic() > self.last_sent + HEARTBEAT_SECONDS:
             generation = client.report(config.computer_id)
-            if generation > self.node.desired.state.generation:
+            if generation != self.node.desired.state.generation:
                 self.refresh()  # an event was lost
         deliver_usage(client, config.computer_id, self.node.layout.usage)
         self.last_sent = time.monotonic()

@@ -103,6 +103,11 @@ class Schedule:
             entry = self._entries.get(subject)
             return entry.failures if entry else 0
 
+    @property
+    def closed(self) -> bool:
+        """Whether the daemon is ending."""
+        return self._closed
+
     def close(self) -> None:
         """Nothing is handed out any more."""
         with self._changed:

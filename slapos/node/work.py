@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 
 from slapos.model.errors import HyperopenxError
-from slapos.model.states import SupplyState
+from slapos.model.objects import InstanceReport, SupplyStatus
+from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
 from slapos.node.certificates import renew_own
 from slapos.node.context import Node
 from slapos.node.outbox import Outbox
@@ -52,14 +53,46 @@ class Work:
         self.schedule.trigger(*dict.fromkeys(subjects))
 
     def process(self, subject: Subject) -> None:
-        """One cycle; errors that are ours end in a back-off, others are the caller's door to handle."""
+        """One cycle; what goes wrong is told and ends in a back-off.  Defects go through, to the caller's door."""
         settled, after = "failed", 0.0
+        trouble = "a defect of hyperopenx; the log of the daemon says more"
         try:
             settled, after = self._dispatch(subject)
+            trouble = ""
         except HyperopenxError as error:
-            log.warning("%s %s: %s", subject.kind, subject.name, error)
+            trouble = str(error)
+        except OSError as error:
+            trouble = f"{error.strerror or error}: {error.filename or ''}"
         finally:
+            if trouble:
+                self._say_trouble(subject, trouble)
             self.schedule.settle(subject, settled, after)
+
+    def _say_trouble(self, subject: Subject, trouble: str) -> None:
+        log.warning("%s %s: %s", subject.kind, subject.name, trouble)
+        instance = self.node.wanted(subject.name) if subject.kind == PARTITION else None
+        if instance is not None:
+            self._tell(InstanceReport(instance.guid, Health.ERROR, trouble, "", instance.timestamp))
+        elif subject.kind == RELEASE:
+            self._tell(SupplyStatus(subject.name, SupplyReport.ERROR, trouble))
+
+    def _tell(self, report: InstanceReport | SupplyStatus) -> None:
+        """To the master, unless the daemon is ending: what is cut by that is no news."""
+        if self.schedule.closed:
+            return
+        if isinstance(report, InstanceReport):
+            self.outbox.instance(report)
+        else:
+            self.outbox.supply(report)
+
+    def _building(self, status: SupplyStatus) -> None:
+        """The build goes on: the master is told, and those who wait for it say so too."""
+        self._tell(status)
+        for partition in self.node.desired.partitions_of(status.release):
+            instance = self.node.wanted(partition)
+            if instance is not None and instance.state is InstanceState.STARTED:
+                sentence = f"waiting for its release: {status.sentence}"
+                self._tell(InstanceReport(instance.guid, Health.WAITING, sentence, "", instance.timestamp))
 
     def _dispatch(self, subject: Subject) -> tuple[str, float]:
         if subject.kind == PARTITION:
@@ -73,19 +106,15 @@ class Work:
     def _partition(self, name: str) -> tuple[str, float]:
         if name not in self.node.desired.state.partitions:
             return "ok", math.inf  # nobody said that it is free
-        cycle = process_partition(self.node, name, self.outbox.instance, Tell(name))
-        if cycle.report is not None:
-            self.outbox.instance(cycle.report)
+        cycle = process_partition(self.node, name, self._tell, Tell(name))
         return self._ended(cycle)
 
     def _release(self, name: str) -> tuple[str, float]:
         if not self.node.desired.known:
             return "ok", math.inf
-        cycle = process_release(self.node, name, self.outbox.supply, Tell(name))
-        if cycle.report is not None:
-            self.outbox.supply(cycle.report)
+        cycle = process_release(self.node, name, self._building, Tell(name))
         partitions = self.node.desired.partitions_of(name)
-        if cycle.outcome.done:
+        if any(plan.actions for plan in cycle.plans):  # built or not: what they wait for is another sentence now
             self.schedule.trigger(*(Subject(PARTITION, partition) for partition in partitions))
         return self._ended(cycle)
 
@@ -93,6 +122,7 @@ class Work:
         plans = [plan.as_data() for plan in cycle.plans]
         self.outbox.plan(cycle.subject, plans)
         if cycle.report is not None:
+            self._tell(cycle.report)
             log.info("%s: %s", cycle.subject, cycle.report.sentence)
         now = self.node.clock.wall()
         return cycle.settled, min(max(cycle.next_at - now, 0.1), self.node.config.resync_period)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from pathlib import Path
 
 from slapos.model.states import Health
 from slapos.node import operations
+from slapos.node.certificates import renew_own
+from slapos.node.partition.apply import PartitionEffects
+from slapos.node.partition.observe import observe
+from slapos.node.partition.plan import plan_partition
+from slapos.node.plan import Kind
+from slapos.node.wiring import open_node
+from slapos.pki.certificates import describe
+from slapos.pki.renewal import renewal_time
 from slapos.testing.waiting import wait_for
 from tests.functional.node.harness import RealNode, Site, crash, page, pages_answer
 
@@ -61,6 +71,34 @@ def test_daemon_ends_on_sigterm_and_services_stay(site: Site, node: RealNode) ->
     node.start()
     site.order(text="after the pause")
     assert pages_answer(instance, text="after the pause")["pid"] == before["pid"]
+
+
+def test_own_certificate_is_renewed_from_half_life(site: Site, node: RealNode) -> None:
+    before = describe(Path(node.config.cert_file).read_text())
+    assert not renew_own(node.config, time.time())
+    assert renew_own(node.config, renewal_time(before) + 1)
+    after = describe(Path(node.config.cert_file).read_text())
+    assert after.reference == before.reference == node.reference
+    assert after.serial != before.serial
+    assert after.public_key != before.public_key
+    site.order(text="with the new certificate")
+    pages_answer(site.wait(), text="with the new certificate")
+
+
+def test_certificate_of_an_instance_is_renewed_and_nothing_restarts(site: Site, node: RealNode) -> None:
+    instance = site.wait()
+    path = Path(node.config.certificate_repository_path, f"{instance.partition}.crt")
+    before, pid = describe(path.read_text()), page(instance)["pid"]
+    made = open_node(node.config)
+    later = renewal_time(before) + 60
+    wanted, observed = observe(made, instance.partition)
+    plan = plan_partition(wanted, observed, later)
+    assert "half of its life is over" in [action.reason for action in plan.actions]
+    action = next(action for action in plan.actions if action.kind is Kind.CERTIFY)
+    PartitionEffects(node=made, place=made.place(instance.partition), wanted=wanted).certify(action)
+    assert describe(path.read_text()).serial != before.serial
+    operations.run_once(node.config, "instance")
+    assert page(instance)["pid"] == pid
 
 
 def test_only_one_daemon_per_node(site: Site, node: RealNode) -> None:
