@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from slapos.cli.output import say
+from slapos.cli.output import is_json, say
 from slapos.slap.client import Client
 
 QUIET_SECONDS = 2.0
@@ -16,6 +16,8 @@ class PatientClient(Client):
     """As :class:`~slapos.slap.client.Client`; while a call is tried again, one line says which address."""
 
     def call(self, method: str, message: Mapping[str, Any], idempotency_key: str | None = None) -> dict[str, Any]:
+        if is_json():  # asked here: the thread of the timer has no command line
+            return super().call(method, message, idempotency_key)
         timer = threading.Timer(QUIET_SECONDS, say, [f"Waiting for {self.master_url} …"])
         timer.daemon = True
         timer.start()
