@@ -48,7 +48,7 @@ class Cached:
 class History:
     """The files of one partition; ``owner`` (uid, gid) is given to new ones, None leaves them ours."""
 
-    def __init__(self, directory: str, owner: tuple[int, int] | None) -> None:
+    def __init__(self, directory: str, *, owner: tuple[int, int] | None) -> None:
         self.directory = directory
         self.owner = owner
 

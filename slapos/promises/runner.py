@@ -89,7 +89,7 @@ def run_promises(
     if not promises:
         return Judged(())
     user = setting.user
-    history = History(setting.directory, None if user is None else (user.uid, user.gid))
+    history = History(setting.directory, owner=None if user is None else (user.uid, user.gid))
     history.prepare()
     runner = _Runner(setting, mode, history)
     with ThreadPoolExecutor(max_workers=setting.workers) as pool:

@@ -185,7 +185,7 @@ class Interface:
             service.rotate()
 
     def _enter(self, record: Record) -> Service:
-        service = Service(record, self.around)
+        service = Service(record, around=self.around)
         self.services[service.key] = service
         group = Group(service, self)
         self.supervisord.process_groups[group.config.name] = group

@@ -46,7 +46,7 @@ class Surroundings:
 class Service:
     """``wake``: monotonic second at which :meth:`step` has something to do again, None when only an event brings it."""
 
-    def __init__(self, record: Record, around: Surroundings) -> None:
+    def __init__(self, record: Record, *, around: Surroundings) -> None:
         self.around = around
         self.record = record
         self.fingerprint = fingerprint(record.spec)

@@ -1,7 +1,8 @@
 """Starting a service so that it cannot exist without being recorded.
 
-The child waits at a gate until its pid and start time are on record; when the supervisor dies before that, the child
-reads the end of the file and ends without having run anything.
+The child makes itself the leader of a session that can be signalled, says so, and waits until its pid and start time
+are on record.  When the supervisor dies before that, the child reads the end of the file and ends without having run
+anything.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Callable
 
 from slapos.node.supervisor.interface import ServiceSpec
@@ -18,6 +20,7 @@ from slapos.system.users import Identity, identity
 
 MARK = "HYPEROPENX_SERVICE"
 _NOT_SPAWNED = 127
+_GO = b"1"
 
 
 def resolve(user: str | None) -> Identity | None:
@@ -37,38 +40,37 @@ def spawn(spec: ServiceSpec, mark: str, record: Callable[[int, int], None]) -> t
     who = resolve(spec.user)
     log = open_log(spec.log, None if who is None else (who.uid, who.gid))
     try:
-        gate, opener = os.pipe()
-        try:
-            pid = os.fork()
-            if pid == 0:
-                os.close(opener)
-                _child(spec, mark, who, (gate, log))
-        finally:
-            os.close(gate)
-        try:
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                pid = os.fork()
+                if pid == 0:
+                    _child(spec, mark, who, (ours, theirs, log))
+            ours.recv(1)
             start = start_time(pid)
             record(pid, start)
-            os.write(opener, b"1")
-        finally:
-            os.close(opener)
+            ours.send(_GO)
     finally:
         os.close(log)
     return pid, start
 
 
-def _child(spec: ServiceSpec, mark: str, who: Identity | None, handles: tuple[int, int]) -> None:
+def _child(
+    spec: ServiceSpec, mark: str, who: Identity | None, handles: tuple[socket.socket, socket.socket, int]
+) -> None:
     """Never returns: becomes the program, or ends with status 127 and a line in the log."""
-    gate, log = handles
+    parents, gate, log = handles
     try:
-        signal.set_wakeup_fd(-1)
-        if os.read(gate, 1) != b"1":
-            os._exit(_NOT_SPAWNED)
+        parents.close()
+        _default_signals()
         os.setsid()
+        gate.send(_GO)
+        if gate.recv(1) != _GO:
+            os._exit(_NOT_SPAWNED)
         _descriptors(log)
         _become(who)
         os.chdir(spec.directory)
         os.umask(spec.umask)
-        _default_signals()
         environment = {**spec.environment, MARK: mark}
         os.execve(spec.command[0], list(spec.command), environment)
     except (OSError, ValueError) as error:
@@ -95,8 +97,12 @@ def _become(who: Identity | None) -> None:
 
 
 def _default_signals() -> None:
-    """An ignored signal stays ignored over exec, and a shell could then not even trap it."""
+    """Before anybody may signal the child: the supervisor's handlers would swallow a TERM.
+
+    An ignored signal would stay ignored over exec, and a shell could then not even trap it.
+    """
+    signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) is signal.SIG_IGN:
+        if signal.getsignal(number) not in {signal.SIG_DFL, None}:
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -219,6 +219,14 @@ def test_the_log_of_a_survivor_goes_on(node: Node) -> None:
     assert is_alive(before.pid, before.start), "no SIGPIPE"
 
 
+def test_a_stop_right_after_the_start_is_not_lost(node: Node) -> None:
+    begin = time.monotonic()
+    for _ in range(10):
+        node.supervisor.add(node.spec())
+        node.supervisor.stop("p:a")
+    assert time.monotonic() - begin < 9, "it did not wait for the final KILL"
+
+
 def test_wrong_names_and_unknown_services(node: Node) -> None:
     with pytest.raises(InputError):
         node.supervisor.add(node.spec("x\n[program:y]"))

@@ -71,6 +71,17 @@ def test_it_does_not_run_when_the_supervisor_dies_before_it_is_recorded(tmp_path
     assert (tmp_path / "log").read_text() == ""
 
 
+def test_a_signal_before_it_runs_is_not_lost(tmp_path: Path) -> None:
+    """The supervisor's own handlers would swallow it."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        pid, _ = spawn(make_spec(tmp_path), "mark", lambda pid, start: os.killpg(pid, signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert finish(pid) == -signal.SIGTERM
+    assert (tmp_path / "log").read_text() == ""
+
+
 def test_a_program_that_cannot_be_executed_says_so_in_its_log(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, command=("/nonexistent/nginx",))
     pid, _ = spawn(spec, "mark", lambda pid, start: None)
