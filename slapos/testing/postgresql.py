@@ -61,15 +61,14 @@ class PostgresServer:
         self._started: Started | None = None
 
     def __enter__(self) -> PostgresServer:
-        bin_directory = programs()
-        if bin_directory is None:
+        if programs() is None:
             raise MachineError(missing() or "", reference="no-postgresql", hint="apt install postgresql")
         self.directory = tempfile.mkdtemp(prefix="hox-pg-")
         user = _user()
         if user is not None:
             os.chown(self.directory, user.uid, user.gid)
         try:
-            self._start(bin_directory, Launch(directory=self.directory, user=user, environment=CLEAN_ENVIRONMENT))
+            self._start()
         except BaseException:
             self._stop()
             raise
@@ -106,16 +105,27 @@ class PostgresServer:
         """For ``psycopg.connect``."""
         return f"host={self.directory} user=owner dbname={database}"
 
-    def _start(self, bin_directory: str, launch: Launch) -> None:
-        data = os.path.join(self.directory, "data")
-        initdb = [f"{bin_directory}/initdb", f"--pgdata={data}", "--username=owner", "--auth=trust"]
-        check_run([*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"], launch=launch)
+    def restart(self) -> None:
+        """Ends the server, its sessions with it, and starts it again on the same data."""
+        self._end()
+        self._serve()
+
+    def _start(self) -> None:
+        initdb = [f"{programs()}/initdb", f"--pgdata={self.directory}/data", "--username=owner", "--auth=trust"]
+        check_run([*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"], launch=self._launch())
+        self._serve()
+
+    def _launch(self) -> Launch:
+        return Launch(directory=self.directory, user=_user(), environment=CLEAN_ENVIRONMENT)
+
+    def _serve(self) -> None:
         settings = {"listen_addresses": "", "unix_socket_directories": self.directory, "max_connections": "200"}
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         log = os.path.join(self.directory, "log")
-        self._started = start([f"{bin_directory}/postgres", "-D", data, *options], launch=launch, output=log)
+        command = [f"{programs()}/postgres", "-D", f"{self.directory}/data", *options]
+        self._started = start(command, launch=self._launch(), output=log)
         self._wait(log)
 
     def _wait(self, log: str) -> None:
@@ -129,9 +139,12 @@ class PostgresServer:
             tail = stream.read()[-2000:]
         raise MachineError(f"PostgreSQL did not start: {tail}", reference="postgresql-not-started")
 
-    def _stop(self) -> None:
+    def _end(self) -> None:
         if self._started is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._started.pid, signal.SIGINT)  # a fast shutdown: sessions end, data is whole
             self._started.popen.wait(STOP_SECONDS)
+
+    def _stop(self) -> None:
+        self._end()
         shutil.rmtree(self.directory, ignore_errors=True)
