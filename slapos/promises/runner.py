@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 import slapos.promises.child
-from slapos.model.errors import MachineError
+from slapos.model.errors import InputError, MachineError
 from slapos.model.objects import PromiseResult
 from slapos.promises.discovery import Kind, Promise, find_promises
 from slapos.promises.history import Cached, History
@@ -90,7 +90,10 @@ def run_promises(
         return Judged(())
     user = setting.user
     history = History(setting.directory, owner=None if user is None else (user.uid, user.gid))
-    history.prepare()
+    try:
+        history.prepare()
+    except (OSError, InputError) as error:
+        return _unprepared(promises, error)
     runner = _Runner(setting, mode, history)
     with ThreadPoolExecutor(max_workers=setting.workers) as pool:
         answers = list(pool.map(lambda promise: runner.answer(promise, force), promises))
@@ -99,6 +102,13 @@ def run_promises(
         next_run=min(answer.cached.next_run for answer in answers),
         bangs=tuple(promise.title for promise, answer in zip(promises, answers, strict=True) if answer.bang),
     )
+
+
+def _unprepared(promises: Sequence[Promise], error: Exception) -> Judged:
+    """The partition has no place for results (a full disk, a link): nothing can be promised."""
+    now, message = int(time.time()), f"Error: the folder of results cannot be used: {error}"
+    results = tuple(PromiseResult(promise.name, False, message[:MESSAGE_LIMIT], now) for promise in promises)
+    return Judged(results, now + _EXECUTABLE_PERIOD * 60)
 
 
 class _Runner:
