@@ -34,7 +34,7 @@ log = logging.getLogger("slapos.node")
 class Daemon:
     """One per node: a lock in its state directory sees to it."""
 
-    def __init__(self, node: Node, event_socket: str) -> None:
+    def __init__(self, *, node: Node, event_socket: str) -> None:
         self.node = node
         self.event_socket = event_socket
         self.stopping = threading.Event()

@@ -55,7 +55,7 @@ def _run(config: NodeConfig, options: argparse.Namespace) -> int:
         results = run_once(config, options.once, only=only)
         sys.stdout.write(json.dumps(results, indent=2) + "\n")
         return 1 if any(result["settled"] == "failed" for result in results) else 0
-    daemon = Daemon(open_node(config), open_supervisor(config).event_socket)
+    daemon = Daemon(node=open_node(config), event_socket=open_supervisor(config).event_socket)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     daemon.run()

@@ -74,7 +74,7 @@ def _build(node: Node, release: str, plan: Plan, say: Say, on_action: OnAction) 
 
     directory = release_directory(node.config.software_root, release)
     try:
-        with Speaker(expected_seconds(directory), speak) as speaker:
+        with Speaker(expected=expected_seconds(directory), say=speak) as speaker:
             return apply_plan(plan, ReleaseEffects(node, release, speaker.progress).table(), on_action)
     finally:
         node.progress.say(release, "")

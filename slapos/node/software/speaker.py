@@ -52,7 +52,7 @@ class Forecast:
 class Speaker:
     """Says the sentence at each new part and every two seconds, from a thread of its own, until it is left."""
 
-    def __init__(self, expected: Mapping[str, float], say: Callable[[str], object]) -> None:
+    def __init__(self, *, expected: Mapping[str, float], say: Callable[[str], object]) -> None:
         self._forecast = Forecast(expected, time.monotonic())
         self._say = say
         self._lock = threading.Lock()
