@@ -10,7 +10,7 @@ from typing import Any
 
 from slapos.model.errors import InputError
 from slapos.node.config import NodeConfig
-from slapos.node.format.plan import INTERFACE, Directory, Observed, user_homes
+from slapos.node.format.plan import INTERFACE, Directory, Observed, User, Wish, user_homes
 from slapos.system.below import read_below
 from slapos.system.files import read_json
 from slapos.system.network import addresses_of, has_ipv6
@@ -24,25 +24,29 @@ def record_path(config: NodeConfig) -> str:
     return os.path.join(config.state_directory, RECORD)
 
 
-def observe_format(config: NodeConfig) -> Observed:
+def observe_format(config: NodeConfig, wish: Wish) -> Observed:
     """Looks, changes nothing."""
-    software = config.software_user_name
-    directories = [config.instance_root, config.software_root, *map(config.partition_directory, config.partition_names)]
+    software = wish.software_user
+    directories = [wish.instance_root, wish.software_root, *(place.path for place in wish.places)]
     record = read_json(record_path(config), {})
     return Observed(
         root=os.geteuid() == 0,
         uid=os.geteuid(),
         gid=os.getegid(),
-        machine=machine_id(),
-        users={user: find_identity(user) for user in user_homes(config)},
+        users={user: _user(user) for user in user_homes(wish)},
         groups={} if software is None else {software: group_members(software)},
         directories={path: _directory(path) for path in directories},
         addresses=addresses_of(INTERFACE),
         ipv6=has_ipv6(),
         unreachable=_unreachable(config),
         record=record if isinstance(record, dict) else {},
-        resources={name: _resource(config.partition_directory(name)) for name in config.partition_names},
+        resources={place.reference: _resource(place.path) for place in wish.places},
     )
+
+
+def _user(name: str) -> User | None:
+    found = find_identity(name)
+    return None if found is None else User(found.uid, found.gid, found.home)
 
 
 def machine_id() -> str:

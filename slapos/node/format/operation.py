@@ -13,18 +13,21 @@ from typing import Any
 from slapos.model.objects import Address, NodeFormat, Partition
 from slapos.node.config import NodeConfig
 from slapos.node.format.apply import apply_format
+from slapos.node.format.layout import Place
 from slapos.node.format.observe import machine_id, observe_format, record_path
-from slapos.node.format.plan import INTERFACE, FormatAction, FormatPlan, Place, plan_format
+from slapos.node.format.plan import INTERFACE, FormatAction, FormatPlan, plan_format
+from slapos.node.format.wish import make_wish
 from slapos.system.accounts import remove_user
 from slapos.system.files import read_json
-from slapos.system.network import add_address, addresses_of, remove_address
+from slapos.system.network import add_address, addresses_of, has_ipv6, remove_address
 from slapos.system.proctable import end_processes, of_user, process_table
 from slapos.system.users import find_identity
 
 
 def make_format_plan(config: NodeConfig) -> FormatPlan:
     """What :func:`format_node` would do now."""
-    return plan_format(config, observe_format(config))
+    wish = make_wish(config, machine=machine_id(), ipv6=has_ipv6())
+    return plan_format(wish, observe_format(config, wish))
 
 
 def format_node(config: NodeConfig, say: Callable[[FormatAction], object] = lambda action: None) -> NodeFormat:

@@ -7,17 +7,14 @@ crash), users come before the directories that they own, the description of a pa
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from slapos.model.errors import Conflict, HyperopenxError, MachineError, Refused
-from slapos.node.config import NodeConfig
-from slapos.node.format.resource import resource_document
+from slapos.node.format.layout import Place, resource_document
 from slapos.node.plan import Skip
-from slapos.system.network import partition_ipv4, partition_ula, port_block
-from slapos.system.users import Identity
 
 INTERFACE = "lo"
 _LOOPBACK6 = "::1"
@@ -57,6 +54,32 @@ class Directory:
     mode: int
 
 
+@dataclass(frozen=True)
+class User:
+    """Facts of a user."""
+
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the configuration asks for.  ``places`` have the addresses that a node formatted for the first time gives.
+
+    ``software_user`` None: no users are made.
+    """
+
+    name: str
+    instance_root: str
+    software_root: str
+    software_user: str | None
+    alter_user: bool
+    alter_network: bool
+    ipv6: bool
+    places: tuple[Place, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observed:
     """What is there.  ``directories`` maps paths to facts, None when absent; ``unreachable``: the first directory above
@@ -68,8 +91,7 @@ class Observed:
     root: bool
     uid: int
     gid: int
-    machine: str
-    users: Mapping[str, Identity | None]
+    users: Mapping[str, User | None]
     groups: Mapping[str, tuple[str, ...]]
     directories: Mapping[str, Directory | None]
     addresses: frozenset[str]
@@ -77,17 +99,6 @@ class Observed:
     unreachable: str
     record: Mapping[str, Any]
     resources: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Place:
-    """One partition as it shall be.  ``ports``: its block on an address that partitions share."""
-
-    reference: str
-    path: str
-    user: str | None
-    addresses: tuple[str, ...]
-    ports: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -99,52 +110,41 @@ class FormatPlan:
     places: tuple[Place, ...]
 
 
-def plan_format(config: NodeConfig, observed: Observed) -> FormatPlan:
+def plan_format(wish: Wish, observed: Observed) -> FormatPlan:
     """What is to be done.  Raises what a person must decide: fewer partitions, taken users, no address, no right."""
-    _check(config, observed)
-    places = wanted_places(config, observed)
+    _check(wish, observed)
+    places = wanted_places(wish, observed)
     _check_addresses(places, observed)
     steps = (
-        *_users(config, observed),
-        *_directories(config, observed, places),
-        *_addresses(config, observed, places),
-        *_descriptions(config, observed, places),
+        *_users(wish, observed),
+        *_directories(wish, observed, places),
+        *_addresses(wish, observed, places),
+        *_descriptions(wish, observed, places),
     )
-    record = next_record(config, observed, places, steps)
+    record = next_record(wish, observed, places, steps)
     actions = steps
     if record != observed.record:
         reason = "what this format creates can be undone"
-        actions = (FormatAction(FormatKind.RECORD, config.name, reason, {"record": record}), *steps)
-    return FormatPlan(actions, tuple(_skips(config, observed)), places)
+        actions = (FormatAction(FormatKind.RECORD, wish.name, reason, {"record": record}), *steps)
+    return FormatPlan(actions, tuple(_skips(wish, observed)), places)
 
 
 # what is wanted
 
 
-def wanted_places(config: NodeConfig, observed: Observed) -> tuple[Place, ...]:
+def wanted_places(wish: Wish, observed: Observed) -> tuple[Place, ...]:
     """The partitions; addresses that were given before are kept as long as their family is wanted."""
-    kept = observed.record.get("addresses", {})
-    result = []
-    for index, reference in enumerate(config.partition_names):
-        before = {_family(address): address for address in kept.get(reference, ())}
-        wanted = dict(_new_addresses(config, observed, index))
-        # an ordinary user's ::1 may become an address of its own, never the reverse
-        addresses = tuple(
-            before.get(family, address) if address != _LOOPBACK6 and before.get(family) != _LOOPBACK6 else address
-            for family, address in wanted.items()
-        )
-        directory = config.partition_directory(reference)
-        ports = port_block(config.node_number, index)
-        result.append(Place(reference, directory, config.partition_user(reference), addresses, ports))
-    return tuple(result)
+    given = observed.record.get("addresses", {})
+    return tuple(_keep(place, given.get(place.reference, ())) for place in wish.places)
 
 
-def _new_addresses(config: NodeConfig, observed: Observed, index: int) -> Iterator[tuple[int, str]]:
-    if config.ipv4:
-        yield 4, partition_ipv4(config.node_number, index)
-    if config.ipv6 and observed.ipv6:
-        seed = f"{observed.machine}:{config.instance_root}"
-        yield 6, partition_ula(seed, index) if config.alter_network else _LOOPBACK6
+def _keep(place: Place, given: Iterable[str]) -> Place:
+    """``::1``, which partitions share, may become an address of its own and the reverse: that is no address given."""
+    before = {_family(address): address for address in given if address != _LOOPBACK6}
+    addresses = tuple(
+        address if address == _LOOPBACK6 else before.get(_family(address), address) for address in place.addresses
+    )
+    return replace(place, addresses=addresses)
 
 
 def _family(address: str) -> int:
@@ -154,30 +154,30 @@ def _family(address: str) -> int:
 # what is refused
 
 
-def _check(config: NodeConfig, observed: Observed) -> None:
-    if (config.alter_user or config.alter_network) and not observed.root:
+def _check(wish: Wish, observed: Observed) -> None:
+    if (wish.alter_user or wish.alter_network) and not observed.root:
         raise Refused(
             "Only root can make users and addresses.",
             reference="not-root",
-            context={"alter_user": config.alter_user, "alter_network": config.alter_network},
+            context={"alter_user": wish.alter_user, "alter_network": wish.alter_network},
             hint="Run it as root, or set alter_user = false and alter_network = false.",
         )
     before = int(observed.record.get("partitions", 0))
-    if config.partition_amount < before:
+    if len(wish.places) < before:
         raise Conflict(
-            f"The node has {before} partitions, {config.partition_amount} are fewer.",
+            f"The node has {before} partitions, {len(wish.places)} are fewer.",
             reference="fewer-partitions",
-            context={"before": before, "wanted": config.partition_amount},
+            context={"before": before, "wanted": len(wish.places)},
             hint=f"Set partition_amount to {before} or more; partitions are never taken away.",
         )
-    if config.alter_user and observed.unreachable:
+    if wish.alter_user and observed.unreachable:
         raise MachineError(
             f"{observed.unreachable} cannot be passed by other users, so no partition below it can run.",
             reference="unreachable-directory",
             context={"directory": observed.unreachable},
             hint=f"Choose another place, or: chmod o+x {observed.unreachable}",
         )
-    for user, home in user_homes(config).items():
+    for user, home in user_homes(wish).items():
         _check_user(user, home, observed)
 
 
@@ -210,20 +210,15 @@ def _no_address(observed: Observed) -> HyperopenxError:
 # what is to be done
 
 
-def user_homes(config: NodeConfig) -> dict[str, str]:
+def user_homes(wish: Wish) -> dict[str, str]:
     """Users that the node needs, with their homes; none when it makes no users."""
-    software = config.software_user_name
-    homes = {} if software is None else {software: config.software_root}
-    for reference in config.partition_names:
-        user = config.partition_user(reference)
-        if user is not None:
-            homes[user] = config.partition_directory(reference)
-    return homes
+    homes = {} if wish.software_user is None else {wish.software_user: wish.software_root}
+    return homes | {place.user: place.path for place in wish.places if place.user is not None}
 
 
-def _users(config: NodeConfig, observed: Observed) -> Iterator[FormatAction]:
-    software = config.software_user_name
-    for user, home in user_homes(config).items():
+def _users(wish: Wish, observed: Observed) -> Iterator[FormatAction]:
+    software = wish.software_user
+    for user, home in user_homes(wish).items():
         group = software if user != software else None
         if observed.users.get(user) is None:
             details = {"home": home, "groups": () if group is None else (group,)}
@@ -233,9 +228,9 @@ def _users(config: NodeConfig, observed: Observed) -> Iterator[FormatAction]:
             yield FormatAction(FormatKind.JOIN_GROUP, user, reason, {"group": group})
 
 
-def _directories(config: NodeConfig, observed: Observed, places: tuple[Place, ...]) -> Iterator[FormatAction]:
-    yield from _directory(config.instance_root, None, 0o755, observed)
-    yield from _directory(config.software_root, config.software_user_name, 0o755, observed)
+def _directories(wish: Wish, observed: Observed, places: tuple[Place, ...]) -> Iterator[FormatAction]:
+    yield from _directory(wish.instance_root, None, 0o755, observed)
+    yield from _directory(wish.software_root, wish.software_user, 0o755, observed)
     for place in places:
         yield from _directory(place.path, place.user, 0o750, observed)
 
@@ -255,8 +250,8 @@ def _directory(path: str, user: str | None, mode: int, observed: Observed) -> It
         yield FormatAction(FormatKind.OWN_DIRECTORY, path, f"it does not belong to {user}", details)
 
 
-def _addresses(config: NodeConfig, observed: Observed, places: tuple[Place, ...]) -> Iterator[FormatAction]:
-    if not config.alter_network:
+def _addresses(wish: Wish, observed: Observed, places: tuple[Place, ...]) -> Iterator[FormatAction]:
+    if not wish.alter_network:
         return
     for place in places:
         for address in place.addresses:
@@ -265,33 +260,33 @@ def _addresses(config: NodeConfig, observed: Observed, places: tuple[Place, ...]
                 yield FormatAction(FormatKind.ADD_ADDRESS, address, reason, {"interface": INTERFACE})
 
 
-def _descriptions(config: NodeConfig, observed: Observed, places: tuple[Place, ...]) -> Iterator[FormatAction]:
+def _descriptions(wish: Wish, observed: Observed, places: tuple[Place, ...]) -> Iterator[FormatAction]:
     for place in places:
-        document = resource_document(place, config.software_user_name)
+        document = resource_document(place, wish.software_user)
         if observed.resources.get(place.reference) != document:
             path = posixpath.join(place.path, ".slapos-resource")
             reason = "it does not say what the partition has"
             yield FormatAction(FormatKind.DESCRIBE, path, reason, {"document": document, "partition": place.path})
 
 
-def _skips(config: NodeConfig, observed: Observed) -> Iterator[Skip]:
-    if not config.alter_user:
+def _skips(wish: Wish, observed: Observed) -> Iterator[Skip]:
+    if not wish.alter_user:
         yield Skip("users", "alter_user is off: partitions run as the user of the node")
-    if not config.alter_network:
+    if not wish.alter_network:
         yield Skip("addresses", "alter_network is off: partitions use what lo has")
-    if config.ipv6 and not observed.ipv6:
+    if wish.ipv6 and not observed.ipv6:
         yield Skip("IPv6", "lo has no ::1")
 
 
 def next_record(
-    config: NodeConfig, observed: Observed, places: tuple[Place, ...], steps: tuple[FormatAction, ...]
+    wish: Wish, observed: Observed, places: tuple[Place, ...], steps: tuple[FormatAction, ...]
 ) -> dict[str, Any]:
     """What the node remembers: what it created over time (and may undo), and the addresses that it gave."""
     made = observed.record.get("created", {})
     users = [step.subject for step in steps if step.kind is FormatKind.MAKE_USER]
     addresses = [step.subject for step in steps if step.kind is FormatKind.ADD_ADDRESS]
     return {
-        "partitions": config.partition_amount,
+        "partitions": len(wish.places),
         "addresses": {place.reference: list(place.addresses) for place in places},
         "created": {
             "users": sorted({*made.get("users", ()), *users}),

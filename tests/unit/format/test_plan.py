@@ -9,12 +9,12 @@ import pytest
 
 from slapos.model.errors import Conflict, HyperopenxError, MachineError, Refused
 from slapos.node.config import NodeConfig
-from slapos.node.format.plan import Directory, FormatKind, FormatPlan, Observed, plan_format
-from slapos.node.format.resource import resource_document
-from slapos.system.users import Identity
+from slapos.node.format.layout import resource_document
+from slapos.node.format.plan import Directory, FormatKind, FormatPlan, Observed, User, Wish, plan_format
+from slapos.node.format.wish import make_wish
 
 
-def config(**more: object) -> NodeConfig:
+def config(ipv6_there: bool = True, **more: object) -> Wish:
     values = {
         "computer_id": "COMP-1",
         "master_url": "https://localhost",
@@ -25,7 +25,7 @@ def config(**more: object) -> NodeConfig:
         "alter_user": True,
         "alter_network": True,
     }
-    return NodeConfig(**{**values, **more})
+    return make_wish(NodeConfig(**{**values, **more}), machine="m", ipv6=ipv6_there)
 
 
 def observed(**more: object) -> Observed:
@@ -33,7 +33,6 @@ def observed(**more: object) -> Observed:
         "root": True,
         "uid": 0,
         "gid": 0,
-        "machine": "m",
         "users": {},
         "groups": {},
         "directories": {},
@@ -54,7 +53,7 @@ def kinds(plan: FormatPlan) -> list[str]:
     return [f"{action.kind} {action.subject}" for action in plan.actions]
 
 
-def done(wish: NodeConfig, before: Observed, plan: FormatPlan, count: int | None = None) -> Observed:
+def done(wish: Wish, before: Observed, plan: FormatPlan, count: int | None = None) -> Observed:
     """What is there after the first ``count`` actions: the effects as data."""
     users, directories = dict(before.users), dict(before.directories)
     addresses, resources, record = set(before.addresses), dict(before.resources), before.record
@@ -63,7 +62,7 @@ def done(wish: NodeConfig, before: Observed, plan: FormatPlan, count: int | None
             record = action.details["record"]
         elif action.kind is FormatKind.MAKE_USER:
             number = 900 + len(users)
-            users[action.subject] = Identity(action.subject, number, number, (number,), action.details["home"])
+            users[action.subject] = User(number, number, action.details["home"])
         elif action.kind in {FormatKind.MAKE_DIRECTORY, FormatKind.OWN_DIRECTORY}:
             owner = users.get(action.details["user"])
             uid = before.uid if owner is None else owner.uid
@@ -72,7 +71,7 @@ def done(wish: NodeConfig, before: Observed, plan: FormatPlan, count: int | None
             addresses.add(action.subject)
         elif action.kind is FormatKind.DESCRIBE:
             resources[Path(action.subject).parent.name] = action.details["document"]
-    software = wish.software_user_name
+    software = wish.software_user
     groups = {} if software is None else {software: tuple(name for name in users if name != software)}
     return dataclasses.replace(
         before,
@@ -164,7 +163,7 @@ def test_a_node_with_ipv6_only() -> None:
         ("::1",),
         ("::1",),
     ]
-    without = plan_format(config(), observed(ipv6=False))
+    without = plan_format(config(ipv6_there=False), observed(ipv6=False))
     assert [place.addresses for place in without.places] == [("127.1.1.1",), ("127.1.2.1",)]
     assert [skip.subject for skip in without.skips] == ["IPv6"]
 
@@ -199,16 +198,16 @@ def test_three_nodes_share_nothing() -> None:
         ({}, {"root": False}, Refused, "not-root"),
         ({"partition_amount": 2}, {"record": {"partitions": 3}}, Conflict, "fewer-partitions"),
         ({}, {"unreachable": "/root"}, MachineError, "unreachable-directory"),
-        ({"ipv4": False}, {"ipv6": False}, MachineError, "no-address"),
+        ({"ipv4": False, "ipv6_there": False}, {"ipv6": False}, MachineError, "no-address"),
         (
             {},
-            {"users": {"hoxslapuser0": Identity("hoxslapuser0", 5, 5, (5,), "/srv/other/slappart0")}},
+            {"users": {"hoxslapuser0": User(5, 5, "/srv/other/slappart0")}},
             Conflict,
             "user-taken",
         ),
         (
             {},
-            {"users": {"hoxslapuser0": Identity("hoxslapuser0", 0, 0, (0,), "/srv/n/instance/slappart0")}},
+            {"users": {"hoxslapuser0": User(0, 0, "/srv/n/instance/slappart0")}},
             Conflict,
             "user-taken",
         ),

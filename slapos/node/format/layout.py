@@ -1,14 +1,23 @@
-"""``.slapos-resource``: what a partition is told of itself (spec 05 §1.3).  Pure."""
+"""A partition as it shall be, and ``.slapos-resource``: what it is told of itself (spec 05 §1.3).  Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from slapos.node.format.plan import Place
+from dataclasses import dataclass
+from typing import Any
 
 _TAP = ("ipv4_addr", "ipv4_gateway", "ipv4_netmask", "ipv4_network")
 _MASKS = {4: "255.255.255.255", 6: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """One partition.  ``user`` None: that of the node; ``ports``: its block on an address that partitions share."""
+
+    reference: str
+    path: str
+    user: str | None
+    addresses: tuple[str, ...]
+    ports: tuple[int, int]
 
 
 def resource_document(place: Place, software_group: str | None) -> dict[str, Any]:
