@@ -4,7 +4,7 @@
 
     @pytest.fixture(scope="module")
     def cloud(tmp_path_factory):
-        with Cloud(tmp_path_factory.mktemp("cloud"), release=RELEASE) as made:
+        with Cloud(tmp_path_factory.mktemp("cloud"), kept=keep_build("website", TOP)) as made:
             yield made
 
     def test_it_is_served(cloud):
@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from slapos.model.objects import Instance, InstanceRequest, Supply
 from slapos.model.states import Health, InstanceState, SupplyReport
 from slapos.slap.client import Client, Tree
 from slapos.system.processes import run
+from slapos.testing.builds import KeptBuild
 from slapos.testing.master import MasterServer
 from slapos.testing.nodes import NodeServer
 from slapos.testing.waiting import wait_for
@@ -39,16 +41,18 @@ _REACHED = {
 
 
 class Cloud:
-    """``release`` is the URL or path of a profile; it is built before the block begins.
+    """``release`` is the path of a profile, or ``kept`` a build that outlives the test; built before the block begins.
 
-    ``node`` options as of :class:`~slapos.testing.nodes.NodeServer`, for example ``software_root`` to keep a build
-    for the next run.
+    ``node`` options as of :class:`~slapos.testing.nodes.NodeServer`.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, release: str, **node: Any) -> None:
-        self.release = release
-        self.master = MasterServer(directory, release_roots=(os.path.dirname(release),))
-        self.node = NodeServer(self.master, **node)
+    def __init__(
+        self, directory: str | os.PathLike[str], *, release: str = "", kept: KeptBuild | None = None, **node: Any
+    ) -> None:
+        self.kept = kept
+        self.release = release if kept is None else kept.release
+        self.master = MasterServer(directory, release_roots=(os.path.dirname(self.release),))
+        self.node = NodeServer(self.master, **{**({} if kept is None else kept.options), **node})
 
     @property
     def client(self) -> Client:
@@ -57,8 +61,10 @@ class Cloud:
 
     def build(self, seconds: float = BUILD_SECONDS) -> Supply:
         """Supply the release and wait until it is built; a failure shows its sentence."""
-        self.client.supply(self.node.reference, self.release)
-        return wait_for(self.supply, seconds, f"{self.release} is built", until=_is_settled, step=_LOOK_SECONDS)
+        user = self.node.config.software_user_name
+        with contextlib.nullcontext() if self.kept is None else self.kept.building(user):
+            self.client.supply(self.node.reference, self.release)
+            return wait_for(self.supply, seconds, f"{self.release} is built", until=_is_settled, step=_LOOK_SECONDS)
 
     def supply(self) -> Supply:
         supplies = self.client.node(self.node.reference).supplies

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import http.server
-import os
 import re
 import ssl
 import threading
@@ -16,7 +15,6 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from slapos.build.release import release_directory
 from slapos.model.states import PrincipalKind
 from slapos.pki.authority import Authority
 from slapos.pki.files import write_pair
@@ -24,17 +22,13 @@ from slapos.pki.keys import new_key
 from slapos.pki.policy import Allowed, decide
 from slapos.pki.requests import make_csr, read_csr
 from slapos.system.processes import start
+from slapos.testing.cloud import Cloud
 from slapos.testing.master import free_port
 from slapos.testing.waiting import wait_for
 
 RELEASE = Path(__file__).resolve().parent.parent
-KEPT_BUILD = os.environ.get("HYPEROPENX_TEST_SOFTWARE_ROOT", "")
-NGINX = Path(release_directory(KEPT_BUILD, str(RELEASE / "software.cfg")), "parts", "nginx")
 
-pytestmark = [
-    pytest.mark.build,
-    pytest.mark.skipif(not (NGINX / "sbin/nginx").exists(), reason="no built release is kept for tests"),
-]
+pytestmark = [pytest.mark.build, pytest.mark.timeout(3600)]
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,14 @@ def serve(pair: Pair) -> Iterator[int]:
     server.server_close()
 
 
-def configuration(directory: Path, pair: Pair, authority: Authority, port: int, origin: int) -> str:
+@pytest.fixture(name="nginx")
+def fixture_nginx(cloud: Cloud) -> Path:
+    """As compiled for the release."""
+    assert cloud.kept is not None
+    return Path(cloud.kept.built, "parts", "nginx")
+
+
+def configuration(directory: Path, pair: Pair, authority: Authority, ports: tuple[int, int], nginx: Path) -> str:
     """What the template of the mirror gives for an origin that is the instance SOFTINST-8."""
 
     def read(name: str) -> str:
@@ -96,10 +97,10 @@ def configuration(directory: Path, pair: Pair, authority: Authority, port: int, 
     return environment.get_template("site-mirror.conf").render(
         paths={name: str(directory) for name in ("run", "log", "cache")},
         certificate={"chain-path": pair.certificate, "key-path": pair.key, "ca-path": authority.certificate_path},
-        nginx=str(NGINX),
+        nginx=str(nginx),
         headers={},
-        addresses=f"127.0.0.1:{port}",
-        origin_url=f"https://127.0.0.1:{origin}/",
+        addresses=f"127.0.0.1:{ports[0]}",
+        origin_url=f"https://127.0.0.1:{ports[1]}/",
         origin_guid="SOFTINST-8",
         re=re,
     )
@@ -123,15 +124,15 @@ def status(port: int, authority: Authority) -> int:
     ids=["origin", "other-instance", "other-authority"],
 )
 def test_only_the_origin_is_believed(
-    tmp_path: Path, authority: Authority, guid: str, own_authority: bool, expected: int
+    tmp_path: Path, authority: Authority, nginx: Path, guid: str, own_authority: bool, expected: int
 ) -> None:
     foreign = Authority(str(tmp_path / "foreign"))
     foreign.create(time.time())
     origin = serve(make_pair(tmp_path / "origin", authority if own_authority else foreign, guid))
     mirror = make_pair(tmp_path / "mirror", authority, "SOFTINST-7")
     port, path = free_port(), tmp_path / "nginx.conf"
-    path.write_text(configuration(tmp_path, mirror, authority, port, next(origin)))
-    command = [str(NGINX / "sbin/nginx"), "-p", f"{tmp_path}/", "-c", str(path)]
+    path.write_text(configuration(tmp_path, mirror, authority, (port, next(origin)), nginx))
+    command = [str(nginx / "sbin/nginx"), "-p", f"{tmp_path}/", "-c", str(path)]
     running = start(command, output=str(tmp_path / "output"))
     try:
         assert wait_for(lambda: status(port, authority), 10, "the mirror answers") == expected

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,6 @@ from slapos.system.users import find_identity
 from slapos.testing.cloud import Cloud
 from slapos.testing.waiting import wait_for
 
-RELEASE = Path(__file__).resolve().parent.parent / "software.cfg"
-KEPT_BUILD = "HYPEROPENX_TEST_SOFTWARE_ROOT"
-"""Environment variable: a software_root to build in and to keep, for who runs these tests often."""
-
 HEADERS = {
     "X-Dollar": "$host ${host} $$ $",
     "X-Quotes": 'a"b\'c"; } http { evil;',
@@ -36,14 +31,6 @@ HEADERS = {
 }
 
 pytestmark = [pytest.mark.build, pytest.mark.timeout(3600)]
-
-
-@pytest.fixture(name="cloud", scope="module")
-def fixture_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    kept = os.environ.get(KEPT_BUILD)
-    options = {"software_root": kept} if kept else {}
-    with Cloud(tmp_path_factory.mktemp("cloud"), release=str(RELEASE), **options) as made:
-        yield made
 
 
 def published(instance: Instance) -> dict[str, str]:
