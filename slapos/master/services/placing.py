@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import BindParameter, Select, String, and_, bindparam, func, or_, select
 
@@ -24,7 +25,8 @@ from slapos.master.storage.transaction import Transaction
 from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
 
 FIT_LIMIT = 64  # nodes looked at before all of them are, to explain a refusal
-SERVE_LIMIT = 500  # pending requests tried at once
+SERVE_LIMIT = 500  # pending requests tried when capacity comes
+SOME = 50  # … and without a reason, at each sweep
 MASTER = "master"  # the actor of what nobody asked for just now
 
 
@@ -36,26 +38,40 @@ def place(tx: Transaction, row: Row, now: float, *, by: str = MASTER) -> bool:
 
 def serve_pending(tx: Transaction, now: float, *, node: int | None = None) -> int:
     """Tries pending requests, the oldest first; how many were served.  ``node``: those that this node could serve."""
-    instances = tables.instances
-    waiting = select(instances.c.number).where(instances.c.pending)
+    waiting = select(tables.instances.c.number).where(tables.instances.c.pending)
     if node is not None:
-        supplies = tables.supplies
-        there = select(supplies.c.release).where(
-            supplies.c.node == node, supplies.c.state == SupplyState.AVAILABLE.value
-        )
-        waiting = waiting.where(
-            instances.c.release.in_(there),
-            instances.c.shared.is_(False),
-            or_(instances.c.wanted_node.is_(None), instances.c.wanted_node == node),
-        )
+        waiting = _that_node_could_serve(waiting, node)
     served = 0
-    for number in tx.execute(waiting.order_by(instances.c.number).limit(SERVE_LIMIT)).scalars().all():
+    for number in tx.execute(waiting.order_by(tables.instances.c.number).limit(SERVE_LIMIT)).scalars().all():
         if node is not None and not capacity.has_free(tx, node):
             break
-        row = instance_row(tx, number)
-        if row is not None and row["pending"]:
-            served += place(tx, row, now)
+        served += _try(tx, number, now)
     return served
+
+
+def serve_some(tx: Transaction, now: float, turn: int) -> int:
+    """Tries a few pending requests, others at each ``turn``, so that the writer is not held up; how many it served."""
+    instances = tables.instances
+    amount = tx.execute(select(func.count()).select_from(instances).where(instances.c.pending)).scalar_one()
+    first = turn * SOME % max(1, amount)
+    page = select(instances.c.number).where(instances.c.pending).order_by(instances.c.number)
+    return sum(_try(tx, number, now) for number in tx.execute(page.offset(first).limit(SOME)).scalars().all())
+
+
+def _that_node_could_serve(waiting: Select[Any], node: int) -> Select[Any]:
+    instances, supplies, nodes = tables.instances, tables.supplies, tables.nodes
+    there = select(supplies.c.release).where(supplies.c.node == node, supplies.c.state == SupplyState.AVAILABLE.value)
+    return waiting.where(
+        instances.c.release.in_(there),
+        instances.c.shared.is_(False),
+        instances.c.project == select(nodes.c.project).where(nodes.c.number == node).scalar_subquery(),
+        or_(instances.c.wanted_node.is_(None), instances.c.wanted_node == node),
+    )
+
+
+def _try(tx: Transaction, number: int, now: float) -> bool:
+    row = instance_row(tx, number)
+    return row is not None and row["pending"] and place(tx, row, now)
 
 
 def _place_own(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slapos.master.services import presence, sweep
+from slapos.master.services import placing, presence, sweep
 from slapos.model.states import InstanceState, SupplyState
 from tests.unit.master.world import RELEASE, World, partition
 
@@ -144,3 +144,17 @@ def test_a_change_of_release_of_a_pending_order_counts(world: World) -> None:
     node = world.node()
     assert world.request("site", release="https://example.org/other.cfg").node == ""
     assert world.request("site", release=RELEASE).node == node
+
+
+def test_each_sweep_tries_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no event announces (here: a companion that was placed meanwhile) is served by the sweeps, page by page."""
+    monkeypatch.setattr(placing, "SOME", 2)
+    node = world.node(partitions=6)
+    companion = world.request("companion", sla={"capability": "gpu"})
+    waiting = [world.request(f"w{number}", sla={"instance_guid": companion.guid}) for number in range(3)]
+    assert not any(instance.node for instance in waiting)
+    world.request("companion", sla={})
+    for _ in range(3):
+        world.now += sweep.EVERY_SECONDS
+        world.storage.write(lambda tx: sweep.sweep(tx, world.now))
+    assert [world.find(instance).node for instance in waiting] == [node] * 3
