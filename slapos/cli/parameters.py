@@ -105,3 +105,13 @@ def read_texts(words: Sequence[str], field: str) -> dict[str, str]:
             raise InputError(f"{field}: {key} is a text.", reference="invalid-parameters", context={"field": key})
         texts[key] = value
     return texts
+
+
+def carried_values(texts: Mapping[str, str]) -> dict[str, Any]:
+    """What flat texts of the protocol mean: the structure under ``_`` where there is one, else the texts."""
+    try:
+        structure = json.loads(texts.get(STRUCTURE_KEY, ""))
+    except json.JSONDecodeError:
+        return dict(texts)
+    rest = {key: value for key, value in texts.items() if key != STRUCTURE_KEY}
+    return {**rest, **structure} if isinstance(structure, dict) else dict(texts)

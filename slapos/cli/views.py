@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from slapos.cli.output import state, table
+from slapos.cli.parameters import carried_values
 from slapos.model.objects import Event, Instance, NodeView, Supply
 
 if TYPE_CHECKING:
@@ -112,8 +114,14 @@ def instance_view(item: Instance) -> RenderableType:
     parts: list[RenderableType] = [fields(rows)]
     for title, values in (("parameters", item.parameters), ("connection parameters", item.connection)):
         parts.append(Text(f"\n{title}", style="bold"))
-        parts.append(fields(sorted(values.items())) if values else Text("none", style="dim"))
+        shown = [(key, value_text(value)) for key, value in sorted(carried_values(values).items())]
+        parts.append(fields(shown) if shown else Text("none", style="dim"))
     return Group(*parts)
+
+
+def value_text(value: object) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def node_table(nodes: Sequence[NodeView]) -> RenderableType:

@@ -1,9 +1,10 @@
-"""``slapos request TITLE RELEASE``."""
+"""``slapos request TITLE [RELEASE]``."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,17 +15,20 @@ from slapos.cli.output import emit
 from slapos.cli.parameters import read_parameters, read_texts
 from slapos.cli.views import instance_view
 from slapos.cli.waiting import served, wait_until_served
-from slapos.model.errors import NotReady
+from slapos.model.errors import InputError, NotFound, NotReady
 from slapos.model.objects import DEFAULT_SOFTWARE_TYPE, Instance, InstanceRequest
 from slapos.model.states import InstanceState
+
+if TYPE_CHECKING:
+    from slapos.slap.client import Client
 
 STATES = [str(state) for state in InstanceState]
 
 
 @click.command(cls=Command, several=("--parameters", "--sla", "--node"))
 @click.argument("title", metavar="TITLE")
-@click.argument("release", metavar="RELEASE")
-@click.option("--type", "software_type", default=DEFAULT_SOFTWARE_TYPE, metavar="TYPE", help="Software type.")
+@click.argument("release", required=False, metavar="[RELEASE]")
+@click.option("--type", "software_type", metavar="TYPE", help=f"Software type; of a new one: {DEFAULT_SOFTWARE_TYPE}.")
 @click.option("--state", type=click.Choice(STATES), help="What it shall be; without it, it stays what it is.")
 @click.option("--shared", "--slave", is_flag=True, help="A set of parameters served by another instance.")
 @click.option("--sla", "--node", "sla", multiple=True, metavar="KEY=VALUE…", help="Where it may live.")
@@ -42,15 +46,14 @@ STATES = [str(state) for state in InstanceState]
 @click.option(
     "--timeout", type=float, default=3600, show_default=True, metavar="SECONDS", help="How long --wait waits."
 )
-def request(title: str, release: str, **options: Any) -> None:  # fmt: skip
+def request(title: str, release: str | None, **options: Any) -> None:  # fmt: skip
     """Order an instance of RELEASE called TITLE, or change the one that you have.
 
-    RELEASE is a URL, a path, or the name of a release of the catalogue. All parameters are given each time: those
-    that are not, are removed. Exit code 75 says: accepted, not served yet.
+    RELEASE is a URL, a path, or the name of a release of the catalogue. What is not given stays what it is;
+    --parameters and --sla each replace all that were given before. Exit code 75 says: accepted, not served yet.
     """
-    order = make_order(title, release_url(release), options)
     client = open_client()
-    instance = client.request(order)
+    instance = client.request(make_order(title, release, options, find_instance(client, title)))
     if options["wait"]:
         instance = wait_until_served(client, instance, options["timeout"])
     emit(dataclasses.asdict(instance), lambda: instance_view(instance))
@@ -58,19 +61,45 @@ def request(title: str, release: str, **options: Any) -> None:  # fmt: skip
         raise not_ready(instance)
 
 
-def make_order(title: str, release: str, options: dict[str, Any]) -> InstanceRequest:
-    """The order that the words of the command line mean."""
-    values = read_parameters(options["parameters"], options["parameters_file"])
-    kind = (options["software_type"], options["shared"])
+def find_instance(client: Client, title: str) -> Instance | None:
+    """The instance of this title that lives; None when there is none."""
+    try:
+        known = client.instance(title=title)
+    except NotFound:
+        return None
+    return None if known.state is InstanceState.DESTROYED else known
+
+
+def make_order(title: str, release: str | None, options: dict[str, Any], known: Instance | None) -> InstanceRequest:
+    """The order that the words of the command line mean, for the instance that there is."""
+    if release is None and known is None:
+        raise InputError(
+            f"There is no instance {title!r} yet: name the release of a new one.",
+            reference="release-needed",
+            context={"field": "RELEASE", "title": title},
+            hint=f"slapos request {title} RELEASE",
+        )
+    url = known.release if release is None and known is not None else release_url(release or "")
+    software_type = options["software_type"] or (known.software_type if known else DEFAULT_SOFTWARE_TYPE)
     return InstanceRequest(
         title=title,
-        release=release,
-        software_type=options["software_type"],
-        parameters=carried(values, release, kind, options["force_serialisation"]),
-        sla=read_texts(options["sla"], "sla"),
+        release=url,
+        software_type=software_type,
+        parameters=make_parameters(url, (software_type, options["shared"]), options, known),
+        sla=read_texts(options["sla"], "sla") if options["sla"] or known is None else known.sla,
         state=InstanceState(options["state"]) if options["state"] else None,
         shared=options["shared"],
     )
+
+
+def make_parameters(
+    release: str, kind: tuple[str, bool], options: dict[str, Any], known: Instance | None
+) -> Mapping[str, str]:
+    """Those given; none given: those that the instance has."""
+    if known is not None and not options["parameters"] and not options["parameters_file"]:
+        return known.parameters
+    values = read_parameters(options["parameters"], options["parameters_file"])
+    return carried(values, release, kind, options["force_serialisation"])
 
 
 def not_ready(instance: Instance) -> NotReady:

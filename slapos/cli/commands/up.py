@@ -51,12 +51,12 @@ def up() -> None:
 def result(url: str, api: str, ca: str, command: str) -> list[RenderableType]:
     """The addresses, and three commands that work as they are printed."""
     slapos, ca = shortest(command), shortest(ca)
-    order = f"{slapos} request website website"
+    order = f"{slapos} request website"
     shown = fields(
         [
             ("website", Text(url or "stopped by its owner; start it with --state started", style="bold green")),
             ("API", Text(api, style="bold")),
-            ("fetch it", f"curl --cacert {ca} {url}"),
+            *([("fetch it", f"curl --cacert {ca} {url}")] if url else []),
         ]
     )
     commands = fields(

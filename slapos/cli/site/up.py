@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from slapos.cli.carrying import carried
+from slapos.cli.parameters import carried_values
 from slapos.cli.progress import Progress
 from slapos.cli.site import local_master, local_node
 from slapos.cli.site.layout import Layout, program, release_path
@@ -39,8 +40,7 @@ class Site:
     @property
     def url(self) -> str:
         """Where the website answers; empty while it does not (stopped by its owner)."""
-        connection = self.instance.connection
-        return connection.get("url") or next((text for text in connection.values() if text.startswith("https://")), "")
+        return str(carried_values(self.instance.connection).get("url", ""))
 
 
 def bring_up(layout: Layout, progress: Progress) -> Site:

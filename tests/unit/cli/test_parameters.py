@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slapos.cli.parameters import is_structured, read_pair, read_parameters, read_texts, serialise
+from slapos.cli.parameters import carried_values, is_structured, read_pair, read_parameters, read_texts, serialise
 from slapos.model.errors import InputError
 
 
@@ -74,3 +74,13 @@ def test_sla_is_texts() -> None:
     assert read_texts(["computer_guid=COMP-1"], "sla") == {"computer_guid": "COMP-1"}
     with pytest.raises(InputError):
         read_texts(["computer_guid:=1"], "sla")
+
+
+def test_carried_values_are_read_back() -> None:
+    assert carried_values({"_": '{"url": "https://x", "n": 1}', "other": "y"}) == {
+        "url": "https://x",
+        "n": 1,
+        "other": "y",
+    }
+    for texts in ({"_": "not json"}, {"_": "[1]"}, {"url": "x"}, {}):
+        assert carried_values(texts) == texts
