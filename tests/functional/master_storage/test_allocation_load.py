@@ -38,6 +38,7 @@ def ask_all(world: World, storages: list[Storage]) -> list[Instance]:
         return [instance for answers in pool.map(client, chunks) for instance in answers]
 
 
+@pytest.mark.timeout(900)  # about a minute alone on two processors
 @pytest.mark.parametrize("masters", [1, 3])
 def test_no_partition_twice(world: World, url: str, masters: int) -> None:
     for _ in range(NODES):
