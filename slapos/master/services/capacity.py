@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Select, Update, and_, bindparam, delete, func, insert, select, update
 
 from slapos.master.storage import tables
 from slapos.master.storage.transaction import Transaction
@@ -18,14 +18,13 @@ def claim(tx: Transaction, node: int, capability: str, instance: int, *, wait: b
 
     Partitions that other transactions hold are passed over, unless ``wait``.
     """
-    table = tables.partitions
     statement = _free_partition(bool(capability), wait)
     values = {"of_node": node, "of_capability": capability} if capability else {"of_node": node}
     found = tx.execute(statement, values).one_or_none()
     if found is None:
         return None
-    mine = (table.c.node == node, table.c.reference == found.reference, table.c.instance.is_(None))
-    if tx.execute(update(table).where(*mine).values(instance=instance)).rowcount != 1:
+    taken = {"of_node": node, "of_reference": found.reference, "of_instance": instance}
+    if tx.execute(_take(), taken).rowcount != 1:
         return None
     _count(tx, node, _keys(found.capabilities), -1)
     tx.partition_changed(node, found.reference)
@@ -44,6 +43,13 @@ def _free_partition(with_capability: bool, wait: bool) -> Select[Any]:
     else:
         free = free.where(table.c.capabilities == "[]")
     return free.order_by(table.c.position).limit(1).with_for_update(of=table, skip_locked=not wait)
+
+
+@functools.cache
+def _take() -> Update:
+    table = tables.partitions
+    free = (table.c.node == bindparam("of_node"), table.c.reference == bindparam("of_reference"))
+    return update(table).where(*free, table.c.instance.is_(None)).values(instance=bindparam("of_instance"))
 
 
 def give_back(tx: Transaction, node: int, partition: str) -> None:
@@ -88,8 +94,12 @@ def _keys(capabilities: str) -> list[str]:
 
 
 def _count(tx: Transaction, node: int, keys: Iterable[str], change: int) -> None:
-    counts = tables.capacities
     for key in keys:
-        tx.execute(
-            update(counts).where(counts.c.node == node, counts.c.capability == key).values(free=counts.c.free + change)
-        )
+        tx.execute(_change_free(), {"of_node": node, "of_capability": key, "change": change})
+
+
+@functools.cache
+def _change_free() -> Update:
+    counts = tables.capacities
+    mine = (counts.c.node == bindparam("of_node"), counts.c.capability == bindparam("of_capability"))
+    return update(counts).where(*mine).values(free=counts.c.free + bindparam("change"))

@@ -6,10 +6,11 @@ A node processes an instance again when its timestamp differs, so it changes exa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import case, select, update
+from sqlalchemy import Integer, Update, bindparam, case, select, update
 
 from slapos.master.services.records import Row, instance_row, select_instances
 from slapos.master.storage import tables
@@ -41,23 +42,38 @@ def live_tree(tx: Transaction, root: int) -> Sequence[Row]:
 
 def write(tx: Transaction, row: Row, **values: Any) -> None:
     """Sets columns and wakes those who watch; the node has nothing to do."""
-    instances = tables.instances
-    tx.execute(update(instances).where(instances.c.number == row["number"]).values(**values))
+    tx.execute(_update(), {"of_number": row["number"], **values})
+    _tell(tx, row)
+
+
+def _tell(tx: Transaction, row: Row) -> None:
     tx.instance_changed(row["number"], *(number for number in (row["tree"], row["requester"]) if number is not None))
 
 
 def touch(tx: Transaction, row: Row, now: float, **values: Any) -> None:
     """Sets columns and gives a new timestamp: the node must process it.  Of a shared instance, its host too."""
-    timestamp = tables.instances.c.timestamp
-    values["timestamp"] = case((timestamp + 1 > int(now), timestamp + 1), else_=int(now))
     if row["node"] is not None:
         values.setdefault("health", Health.WORKING.value)
         values.setdefault("sentence", CHANGED)
-    write(tx, row, **values)
+    tx.execute(_update_later(), {"of_number": row["number"], "of_now": int(now), **values})
+    _tell(tx, row)
     if not row["shared"] and row["node"] is not None:
         tx.partition_changed(row["node"], row["partition"])
     if row["shared"] and row["host"] is not None:
         touch_number(tx, row["host"], now)
+
+
+@functools.cache
+def _update() -> Update:
+    """The columns are those of the values that come with it."""
+    instances = tables.instances
+    return update(instances).where(instances.c.number == bindparam("of_number"))
+
+
+@functools.cache
+def _update_later() -> Update:
+    timestamp, now = tables.instances.c.timestamp, bindparam("of_now", type_=Integer)
+    return _update().values(timestamp=case((timestamp + 1 > now, timestamp + 1), else_=now))
 
 
 def touch_number(tx: Transaction, number: int | None, now: float) -> None:

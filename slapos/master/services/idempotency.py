@@ -1,15 +1,17 @@
 """What was answered to a write that carried a key, so that a repetition gets the same answer and changes nothing.
 
-Bound: :data:`KEPT_SECONDS` of age; older ones go as new ones come.
+Bound: :data:`KEPT_SECONDS` of age; older ones go as new ones come, one time of :data:`TRIM_EVERY`.
 """
 
 from __future__ import annotations
 
+import functools
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, bindparam, delete, insert, select
 
 from slapos.master.services.history import actor
 from slapos.master.services.records import dump
@@ -18,21 +20,27 @@ from slapos.master.storage.transaction import Transaction
 from slapos.model.principal import Principal
 
 KEPT_SECONDS = 7 * 86_400
+TRIM_EVERY = 64
+_INSERT = insert(tables.answers)
 
 
 def remembered(tx: Transaction, principal: Principal, key: str) -> dict[str, Any] | None:
-    """The answer given to this principal under this key; None when there was none, or long ago.
+    """The answer given to this principal under this key; None when there was none, or so long ago that it went.
 
     Ask in the same writing transaction as the write itself: then two repetitions at once give one write.
     """
-    table = tables.answers
-    found = select(table.c.answer).where(table.c.actor == actor(principal), table.c.key == key)
-    text = tx.execute(found).scalar_one_or_none()
+    text = tx.execute(_answer(), {"of_actor": actor(principal), "of_key": key}).scalar_one_or_none()
     return None if text is None else dict(json.loads(text))
 
 
 def remember(tx: Transaction, principal: Principal, key: str, answer: Mapping[str, Any], now: float) -> None:
     """Keeps a JSON-compatible answer; durable together with the write."""
+    if zlib.crc32(key.encode()) % TRIM_EVERY == 0:
+        tx.execute(delete(tables.answers).where(tables.answers.c.date < now - KEPT_SECONDS))
+    tx.execute(_INSERT, {"actor": actor(principal), "key": key, "answer": dump(dict(answer)), "date": now})
+
+
+@functools.cache
+def _answer() -> Select[tuple[str]]:
     table = tables.answers
-    tx.execute(delete(table).where(table.c.date < now - KEPT_SECONDS))
-    tx.execute(insert(table).values(actor=actor(principal), key=key, answer=dump(dict(answer)), date=now))
+    return select(table.c.answer).where(table.c.actor == bindparam("of_actor"), table.c.key == bindparam("of_key"))

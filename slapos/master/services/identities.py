@@ -6,13 +6,14 @@ revocation, a lost role or a destroyed instance acts at once.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, Select, bindparam, insert, select, update
 
 from slapos.master.authorization import Action, Subject, check
 from slapos.master.services import access, history
@@ -175,9 +176,13 @@ def set_role(tx: Transaction, project: str, login: str, role: Role | None) -> No
 
 
 def _roles(tx: Transaction, login: str) -> Mapping[str, Role]:
+    return {row.project: Role(row.role) for row in tx.execute(_roles_of(), {"of_login": login})}
+
+
+@functools.cache
+def _roles_of() -> Select[tuple[str, str]]:
     members = tables.members
-    found = tx.execute(select(members.c.project, members.c.role).where(members.c.login == login))
-    return {row.project: Role(row.role) for row in found}
+    return select(members.c.project, members.c.role).where(members.c.login == bindparam("of_login"))
 
 
 def record_certificate(tx: Transaction, principal: Principal, certificate: Certificate, now: float) -> None:
@@ -206,9 +211,12 @@ def _project_of(tx: Transaction, kind: PrincipalKind, reference: str) -> str:
 
 
 def _node_row(tx: Transaction, reference: str) -> RowMapping | None:
-    nodes = tables.nodes
-    number = node_number(reference)
-    return tx.execute(select(nodes).where(nodes.c.number == number)).mappings().one_or_none()
+    return tx.execute(_node_by_number(), {"of_number": node_number(reference)}).mappings().one_or_none()
+
+
+@functools.cache
+def _node_by_number() -> Select[tuple[object, ...]]:
+    return select(tables.nodes).where(tables.nodes.c.number == bindparam("of_number"))
 
 
 def principal_of_certificate(
@@ -240,12 +248,17 @@ def _living(tx: Transaction, kind: PrincipalKind, reference: str) -> Principal |
         row = tx.execute(found).one_or_none()
         return Principal(kind, reference) if row is not None and row.gone is None else None
     if kind in (PrincipalKind.USER, PrincipalKind.OPERATOR):
-        users = tables.users
-        row = tx.execute(select(users.c.operator).where(users.c.login == reference)).one_or_none()
+        row = tx.execute(_is_operator(), {"of_login": reference}).one_or_none()
         if row is None or (kind is PrincipalKind.OPERATOR and not row.operator):
             return None
         return Principal(kind, reference, _roles(tx, reference))
     return Principal(kind, reference)
+
+
+@functools.cache
+def _is_operator() -> Select[tuple[bool]]:
+    users = tables.users
+    return select(users.c.operator).where(users.c.login == bindparam("of_login"))
 
 
 def _not_accepted(sentence: str, reference: str, serial: str) -> Unauthenticated:
@@ -256,8 +269,12 @@ def _not_accepted(sentence: str, reference: str, serial: str) -> Unauthenticated
 
 def find_certificate(tx: Transaction, serial: str) -> RowMapping | None:
     """serial, project, kind, reference, issued, not_after, revoked, reason; None when we did not issue it."""
-    table = tables.certificates
-    return tx.execute(select(table).where(table.c.serial == serial)).mappings().one_or_none()
+    return tx.execute(_by_serial(), {"of_serial": serial}).mappings().one_or_none()
+
+
+@functools.cache
+def _by_serial() -> Select[tuple[object, ...]]:
+    return select(tables.certificates).where(tables.certificates.c.serial == bindparam("of_serial"))
 
 
 def revoke_certificate(tx: Transaction, principal: Principal, serial: str, now: float, reason: str = "") -> None:

@@ -106,17 +106,23 @@ def _placed(tx: Transaction, row: Row, chosen: Candidate, partition: str, now: f
 
 def _serve_shared(tx: Transaction, row: Row, now: float) -> None:
     """An instance that has a partition now may be the host that shared instances wait for."""
-    instances = tables.instances
-    waiting = select(instances.c.number).where(
-        instances.c.pending,
-        instances.c.release == row["release"],
-        instances.c.shared,
-        instances.c.project == row["project"],
-    )
-    for number in tx.execute(waiting.order_by(instances.c.number).limit(SERVE_LIMIT)).scalars().all():
+    here = {"of_release": row["release"], "of_project": row["project"]}
+    for number in tx.execute(_waiting_shared(), here).scalars().all():
         found = instance_row(tx, number)
         if found is not None:
             place(tx, found, now)
+
+
+@functools.cache
+def _waiting_shared() -> Select[tuple[int]]:
+    instances = tables.instances
+    waiting = select(instances.c.number).where(
+        instances.c.pending,
+        instances.c.release == bindparam("of_release"),
+        instances.c.shared,
+        instances.c.project == bindparam("of_project"),
+    )
+    return waiting.order_by(instances.c.number).limit(SERVE_LIMIT)
 
 
 def _wait(tx: Transaction, row: Row, reasons: Sequence[str], hopeless: bool, now: float) -> None:

@@ -6,10 +6,11 @@ late order never revives: neither an instance being destroyed, nor anything in a
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, insert, select, update
 
 from slapos.master.allocation.sla import parse_sla
 from slapos.master.authorization import Action, Subject, check
@@ -29,6 +30,12 @@ from slapos.model.text import check_text, check_texts, check_title
 
 RELEASE_LIMIT = 2_000  # characters of a URL
 TYPE_LIMIT = 200
+_INSERT = insert(tables.instances).returning(tables.instances.c.number)
+_BECOME_ROOT = (
+    update(tables.instances)
+    .where(tables.instances.c.number == bindparam("of_number"))
+    .values(tree=bindparam("of_number"))
+)
 
 
 def request_instance(
@@ -104,19 +111,17 @@ def _tree_destroyed(row: Row) -> bool:
 
 def _find_root(tx: Transaction, principal: Principal, request: InstanceRequest) -> Row | None:
     project = _root_project(tx, principal, request)
-    instances = tables.instances
-    row = _one(tx, instances.c.project == project, instances.c.requester.is_(None), instances.c.title == request.title)
+    row = tx.execute(_live_root(), {"of_project": project, "of_title": request.title}).mappings().one_or_none()
     if row is None:
         return None
     lock_tree(tx, row["number"])
-    return _one(tx, instances.c.number == row["number"])
+    return _one(tx, tables.instances.c.number == row["number"])
 
 
 def _root_project(tx: Transaction, principal: Principal, request: InstanceRequest) -> str:
     project = access.wanted_project(principal, request.sla.get("project_guid", ""))
     check(principal, Action.INSTANCE_REQUEST, Subject(project=project))
-    projects = tables.projects
-    if tx.execute(select(projects.c.reference).where(projects.c.reference == project)).first() is None:
+    if tx.execute(_project(), {"of_reference": project}).first() is None:
         raise InputError(
             f"sla.project_guid: there is no project {project!r}.",
             reference="no-such-project",
@@ -124,6 +129,19 @@ def _root_project(tx: Transaction, principal: Principal, request: InstanceReques
             hint="Use the name of a project of yours.",
         )
     return project
+
+
+@functools.cache
+def _project() -> Select[tuple[str]]:
+    projects = tables.projects
+    return select(projects.c.reference).where(projects.c.reference == bindparam("of_reference"))
+
+
+@functools.cache
+def _live_root() -> Select[tuple[object, ...]]:
+    instances = tables.instances
+    mine = (instances.c.project == bindparam("of_project"), instances.c.title == bindparam("of_title"))
+    return select_instances().where(instances.c.gone.is_(None), instances.c.requester.is_(None), *mine)
 
 
 def _find_child(tx: Transaction, asking: Row, request: InstanceRequest) -> Row | None:
@@ -253,7 +271,6 @@ def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, reques
 
 
 def _create(tx: Transaction, principal: Principal, asking: Row | None, request: InstanceRequest, now: float) -> int:
-    instances = tables.instances
     values = {
         "project": asking["project"] if asking is not None else _root_project(tx, principal, request),
         "title": request.title,
@@ -270,9 +287,9 @@ def _create(tx: Transaction, principal: Principal, asking: Row | None, request: 
         "health": Health.PENDING.value,
         **_sla_columns(request),
     }
-    number = int(tx.execute(insert(instances).values(**values).returning(instances.c.number)).scalar_one())
+    number = int(tx.execute(_INSERT, values).scalar_one())
     if asking is None:
-        tx.execute(update(instances).where(instances.c.number == number).values(tree=number))
+        tx.execute(_BECOME_ROOT, {"of_number": number})
     row = instance_row(tx, number)
     assert row is not None
     by = history.actor(principal)

@@ -9,12 +9,14 @@ change numbered below.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, and_, bindparam, select, update
+from sqlalchemy import Connection, CursorResult, Update, and_, bindparam, select, update
 from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, node_reference
@@ -83,31 +85,51 @@ def current_generation(connection: Connection) -> int:
     return int(value)
 
 
+@functools.cache
+def _bump() -> ReturningUpdate[int]:
+    counters = tables.counters
+    bump = update(counters).where(counters.c.name == "generation").values(value=counters.c.value + 1)
+    return bump.returning(counters.c.value)
+
+
 def record_changes(connection: Connection, changes: Changes) -> int:
     """Bumps the generation and writes it to the changed rows; the new generation (the old one when nothing changed)."""
     if not changes:
         return current_generation(connection)
-    counters = tables.counters
-    bump = update(counters).where(counters.c.name == "generation").values(value=counters.c.value + 1)
-    generation = int(connection.execute(bump.returning(counters.c.value)).scalar_one())
+    generation = int(connection.execute(_bump()).scalar_one())
     if changes.instances:
-        _write(connection, tables.instances, "number", changes.instances, generation)
-    if changes.partitions:
-        _write_pairs(connection, tables.partitions, "reference", changes.partitions, generation)
-    if changes.supplies:
-        _write_pairs(connection, tables.supplies, "release", changes.supplies, generation)
+        numbers = [{"of_number": number, "now": generation} for number in sorted(changes.instances)]
+        connection.execute(_renew_instances(), numbers)
+    _write_pairs(connection, _renew_partitions(), changes.partitions, generation)
+    _write_pairs(connection, _renew_supplies(), changes.supplies, generation)
     for node in sorted(changes.resets):
         table = tables.nodes
         connection.execute(update(table).where(table.c.number == node).values(reset_generation=generation))
     return generation
 
 
-def _write(connection: Connection, table: Any, key: str, numbers: set[int], generation: int) -> None:
-    statement = update(table).where(table.c[key] == bindparam("of_number")).values(generation=generation)
-    connection.execute(statement, [{"of_number": number} for number in sorted(numbers)])
+def _write_pairs(connection: Connection, statement: Update, pairs: set[tuple[int, str]], generation: int) -> None:
+    if pairs:
+        rows = [{"of_node": node, "of_key": value, "now": generation} for node, value in sorted(pairs)]
+        connection.execute(statement, rows)
 
 
-def _write_pairs(connection: Connection, table: Any, key: str, pairs: set[tuple[int, str]], generation: int) -> None:
+@functools.cache
+def _renew_instances() -> Update:
+    table = tables.instances
+    return update(table).where(table.c.number == bindparam("of_number")).values(generation=bindparam("now"))
+
+
+@functools.cache
+def _renew_partitions() -> Update:
+    return _renew(tables.partitions, "reference")
+
+
+@functools.cache
+def _renew_supplies() -> Update:
+    return _renew(tables.supplies, "release")
+
+
+def _renew(table: Any, key: str) -> Update:
     where = and_(table.c.node == bindparam("of_node"), table.c[key] == bindparam("of_key"))
-    statement = update(table).where(where).values(generation=generation)
-    connection.execute(statement, [{"of_node": node, "of_key": value} for node, value in sorted(pairs)])
+    return update(table).where(where).values(generation=bindparam("now"))

@@ -149,8 +149,10 @@ def test_answers_are_remembered_for_a_week(world: World) -> None:
     assert ask(OPERATOR, "k") == answer
     assert ask(user("admin"), "k") is None and ask(OPERATOR, "other") is None
     world.now += idempotency.KEPT_SECONDS + 1
-    world.storage.write(lambda tx: idempotency.remember(tx, OPERATOR, "l", {}, world.now))
+    keys = [f"l{number}" for number in range(8 * idempotency.TRIM_EVERY)]
+    world.storage.write(lambda tx: [idempotency.remember(tx, OPERATOR, key, {}, world.now) for key in keys])
     assert ask(OPERATOR, "k") is None
+    assert [ask(OPERATOR, key) for key in keys] == [{}] * len(keys)
 
 
 def test_usage_is_delivered_once(world: World) -> None:
