@@ -190,6 +190,10 @@ def create_instance_indexes() -> None:
         sqlite_where=sa.text("retained IS NOT NULL AND gone IS NULL"),
         postgresql_where=sa.text("retained IS NOT NULL AND gone IS NULL"),
     )
+    create_title_indexes()
+
+
+def create_title_indexes() -> None:
     op.create_index(
         "ux_instances_root_title",
         "instances",
