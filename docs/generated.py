@@ -34,7 +34,7 @@ def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
 def _below(
     name: str, command: click.Command, parent: click.Context | None
 ) -> Iterator[tuple[str, click.Command, click.Context]]:
-    context = click.Context(command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent)
+    context = click.Context(command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, **command.context_settings)
     yield name, command, context
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
@@ -47,7 +47,7 @@ def command_page() -> str:
     """A section per command: its help exactly as ``--help`` prints it."""
     lines = []
     for name, command, context in commands():
-        context.max_content_width = context.terminal_width = 100
+        context.max_content_width = context.terminal_width = 86
         lines += [name, "-" * len(name), "", ".. code-block:: text", ""]
         lines += [f"   {line}".rstrip() for line in command.get_help(context).splitlines()]
         lines += [""]
