@@ -16,7 +16,7 @@ import click
 
 from slapos.cli.lazy import Entry, LazyGroup
 from slapos.cli.output import print_error
-from slapos.model.errors import HyperopenxError, InputError, InternalError, MachineError
+from slapos.model.errors import HyperopenxError, InputError, InternalError, machine_error
 
 INTERRUPTED = 130
 
@@ -115,11 +115,6 @@ def usage_error(error: click.ClickException) -> InputError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "slapos"
     return InputError(error.format_message(), reference="usage", hint=f"{command} --help")
-
-
-def machine_error(error: OSError) -> MachineError:
-    where = {"path": os.fspath(error.filename)} if error.filename else {}
-    return MachineError(f"{error.strerror or error}.", reference="operating-system", context=where)
 
 
 def internal_error(error: Exception) -> InternalError:

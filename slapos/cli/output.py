@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 import click
@@ -87,18 +87,32 @@ def print_error(error: HyperopenxError, as_json: bool) -> None:
         sys.stderr.write(json.dumps({"error": error.as_data()}, ensure_ascii=False, default=str) + "\n")
         return
     console = stderr()
-    console.print(Text.assemble(("error ", "bold red"), (f"{error.reference}: ", "bold"), error.message))
-    for key, value in error.context.items():
-        console.print(Text.assemble("  ", (f"{key}: ", "dim"), _shown(value)))
-    if error.hint:
-        console.print(Text.assemble("  ", ("→ ", "cyan"), error.hint))
+    for line in error_lines(error.as_data()):
+        console.print(line)
+
+
+def error_lines(error: Mapping[str, Any]) -> Iterator[Text]:
+    """The four parts of an error (``HyperopenxError.as_data``) for people."""
+    yield Text.assemble(("error ", "bold red"), (f"{error['reference']}: ", "bold"), error["message"])
+    for key, value in error["context"].items():
+        yield Text.assemble("  ", (f"{key}: ", "dim"), _shown(value))
+    if error["hint"]:
+        yield Text.assemble("  ", ("→ ", "cyan"), error["hint"])
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         lines = value.rstrip().splitlines() or [""]
     elif isinstance(value, list | tuple):
-        lines = [str(item) for item in value] or ["none"]
+        lines = [_line(item) for item in value] or ["none"]
     else:
-        lines = [json.dumps(value, ensure_ascii=False, default=str)]
+        lines = [_line(value)]
     return lines[0] if len(lines) == 1 else "".join(f"\n    {line}" for line in lines)
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_line(member)}" for key, member in value.items())
+    if isinstance(value, list | tuple):
+        return ": ".join(map(_line, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

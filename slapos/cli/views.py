@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from slapos.cli.output import state, table
+from slapos.cli.output import error_lines, state, table
 from slapos.cli.parameters import carried_values
 from slapos.model.objects import Event, Instance, NodeView, Supply
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Of what a node says of itself; the rest is for programs.
 SHOWN_DETAILS = ("os", "machine", "processors", "python", "version")
+UNFORMATTED = "none: it is not formatted; run 'slapos node format' there"
+#: Characters of one parameter.
+VALUE_LIMIT = 2_000
 
 
 def fields(rows: Iterable[tuple[str, RenderableType]]) -> RenderableType:
@@ -89,7 +92,7 @@ def branch_label(item: Instance) -> RenderableType:
     lines: list[RenderableType] = [Text("  ").join(words)]
     if item.sentence:
         lines.append(Text(item.sentence))
-    lines += [Text(f"  {reason}", style="yellow") for reason in item.reasons]
+    lines += [Text(f"  {reason}", style="yellow") for reason in item.reasons if reason not in item.sentence]
     lines += [
         Text.assemble(("✓ ", "green") if promise.ok else ("✗ ", "red"), promise.name, ("  " + promise.message, "dim"))
         for promise in item.promises
@@ -112,6 +115,7 @@ def instance_view(item: Instance) -> RenderableType:
     rows += [("addresses", ", ".join(address.ip for address in item.addresses))] if item.addresses else []
     rows += [("SLA", ", ".join(f"{key}={value}" for key, value in item.sla.items()))] if item.sla else []
     parts: list[RenderableType] = [fields(rows)]
+    parts += [Text(""), *error_lines(item.error)] if item.error else []
     for title, values in (("parameters", item.parameters), ("connection parameters", item.connection)):
         parts.append(Text(f"\n{title}", style="bold"))
         shown = [(key, value_text(value)) for key, value in sorted(carried_values(values).items())]
@@ -120,17 +124,20 @@ def instance_view(item: Instance) -> RenderableType:
 
 
 def value_text(value: object) -> str:
-    """A text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    """A text as it is, anything else as JSON; of a long one the beginning."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    if len(text) <= VALUE_LIMIT:
+        return text
+    return f"{text[:VALUE_LIMIT]}… ({len(text)} characters; all of them with --format json)"
 
 
 def node_table(nodes: Sequence[NodeView]) -> RenderableType:
     rows = [
         (node.reference, node.name, state("online" if node.online else "offline"), f"{node.busy} of {node.partitions}",
-         ago(node.seen), str(len(node.supplies)))
+         ago(node.seen))
         for node in nodes
     ]  # fmt: skip
-    columns = ("reference", "name", "state", "partitions in use", "last seen", "releases")
+    columns = ("reference", "name", "state", "partitions in use", "last seen")
     return table(columns, rows, "There are no nodes yet. Make one with 'slapos node register'.")
 
 
@@ -140,15 +147,25 @@ def node_view(node: NodeView) -> RenderableType:
         ("name", node.name),
         ("state", state("online" if node.online else "offline")),
         ("last seen", ago(node.seen)),
-        ("partitions", f"{node.busy} of {node.partitions} in use"),
+        ("partitions", f"{node.busy} of {node.partitions} in use" if node.partitions else UNFORMATTED),
     ]
     rows += [("network", node.network)] if node.network else []
     rows += [(name, str(node.details[name])) for name in SHOWN_DETAILS if node.details.get(name)]
-    return Group(fields(rows), Text("\nreleases", style="bold"), supply_table(node.supplies))
+    failures = [line for item in node.supplies if item.error for line in (Text(""), *failure_lines(item))]
+    return Group(fields(rows), Text("\nreleases", style="bold"), supply_table(node.supplies), *failures)
+
+
+def failure_lines(item: Supply) -> Iterator[Text]:
+    """Why a release is not there, with what helps to mend it."""
+    yield Text(item.release, style="bold")
+    yield from error_lines(item.error)
 
 
 def supply_table(supplies: Sequence[Supply]) -> RenderableType:
-    rows = [(item.release, item.state, state(item.reported), item.sentence) for item in supplies]
+    rows = [
+        (item.release, item.state, state(item.reported), "see below" if item.error else item.sentence)
+        for item in supplies
+    ]
     return table(("release", "wanted", "state", "what it does"), rows, "No release is supplied.")
 
 

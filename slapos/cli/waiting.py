@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from slapos.cli.progress import Progress
 from slapos.cli.views import short_release, tree_view
-from slapos.model.errors import BuildFailed, NotFound, NotReady, Refused
+from slapos.model.errors import BuildFailed, HyperopenxError, NotFound, NotReady, Refused
 from slapos.model.objects import Instance, Supply
 from slapos.model.states import Health, InstanceState, SupplyReport
 
@@ -40,6 +41,7 @@ class Watch:
         self.client = client
         self.instance = instance
         self._failing_since: float | None = None
+        self._failure: BuildFailed | None = None
 
     def look(self) -> tuple[bool, RenderableType, str]:
         """For :meth:`Progress.watch`.  :class:`BuildFailed` when a failure lasts."""
@@ -77,19 +79,37 @@ class Watch:
         return next((item for item in supplies if item.release == self.instance.release), None)
 
     def _judge(self, supply: Supply | None) -> None:
-        failed = self.instance.health is Health.ERROR or (supply and supply.reported is SupplyReport.ERROR)
-        if not failed:
+        self._failure = self._find_failure(supply)
+        if self._failure is None:
             self._failing_since = None
             return
         self._failing_since = self._failing_since or time.monotonic()
-        if time.monotonic() - self._failing_since < ERROR_SECONDS:
-            return
-        of_supply = supply is not None and supply.reported is SupplyReport.ERROR
-        raise BuildFailed(
-            (supply.sentence if of_supply and supply else self.instance.sentence) or "It fails.",
-            reference="release-fails" if of_supply else "instance-fails",
-            context={"instance": self.instance.guid, "node": self.instance.node},
-            hint="The node tries again by itself; mend the cause, or give it up with --state destroyed.",
+        if time.monotonic() - self._failing_since >= ERROR_SECONDS:
+            raise self._failure
+
+    def _find_failure(self, supply: Supply | None) -> BuildFailed | None:
+        """The failure that the node has, also while it tries again: its error stays until a success."""
+        if supply is not None and (supply.error or supply.reported is SupplyReport.ERROR):
+            return self._failed("release-fails", supply.error, supply.sentence)
+        if self.instance.error or self.instance.health is Health.ERROR:
+            return self._failed("instance-fails", self.instance.error, self.instance.sentence)
+        return None
+
+    def _failed(self, reference: str, error: Mapping[str, Any], sentence: str) -> BuildFailed:
+        hint = "The node tries again by itself; mend the cause, or give it up with --state destroyed."
+        return BuildFailed(
+            error.get("message") or sentence or "It fails.",
+            reference=reference,
+            context={"instance": self.instance.guid, "node": self.instance.node, **error.get("context", {})},
+            hint=" ".join(filter(None, (error.get("hint"), hint))),
+        )
+
+    def unserved(self, seconds: float) -> HyperopenxError:
+        """What to tell whose patience of ``seconds`` is over: a failure, or what it waits for."""
+        return self._failure or NotReady(
+            f"{self.instance.title} is not served after {seconds:g} s: {self.instance.sentence}",
+            context={"reasons": list(self.instance.reasons)} if self.instance.reasons else {},
+            hint=f"The order stands. Look again with: slapos service info {self.instance.guid}",
         )
 
 
@@ -97,13 +117,9 @@ def wait_until_served(client: Client, instance: Instance, seconds: float, progre
     """The instance once it is served.
 
     :raises NotReady: ``not-ready`` after ``seconds``; the order stands.
-    :raises BuildFailed: when it failed for :data:`ERROR_SECONDS` without a success between.
+    :raises BuildFailed: when it fails at that time, or for :data:`ERROR_SECONDS` without a success between.
     """
     watch = Watch(client=client, instance=instance)
     if not (progress or Progress.for_person()).watch(watch.look, every=LOOK_SECONDS, seconds=seconds):
-        raise NotReady(
-            f"{watch.instance.title} is not served after {seconds:g} s: {watch.instance.sentence}",
-            context={"reasons": list(watch.instance.reasons)},
-            hint=f"The order stands. Look again with: slapos service info {watch.instance.guid}",
-        )
+        raise watch.unserved(seconds)
     return watch.instance

@@ -22,6 +22,7 @@ problem document (``slapos.wire.problems``).
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -157,6 +158,19 @@ KINDS: dict[str, type[HyperopenxError]] = {
         InternalError,
     )
 }
+
+
+def machine_error(error: OSError) -> MachineError:
+    """What the operating system refused: ``disk-full`` when space is what lacks, else ``operating-system``."""
+    path = str(error.filename or "")
+    context = {"path": path, "errno": error.errno or 0} if path else {"errno": error.errno or 0}
+    why = error.strerror or str(error)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        where = f"{path}: " if path else ""
+        return MachineError(f"{where}{why}.", reference="operating-system", context=context)
+    where = f"{path} cannot be written ({why})" if path else why
+    hint = "Free some space on that file system; the next run continues from what was whole."
+    return MachineError(f"The disk is full: {where}.", reference="disk-full", context=context, hint=hint)
 
 
 def from_data(data: Mapping[str, Any]) -> HyperopenxError:

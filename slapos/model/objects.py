@@ -111,6 +111,7 @@ class Instance:
     sentence: str = ""
     reasons: tuple[str, ...] = ()  # of the last allocation decision, while pending
     promises: tuple[PromiseResult, ...] = ()
+    error: Mapping[str, Any] = field(default_factory=dict)  # see InstanceReport
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ class Supply:
     generation: int = 0
     reported: SupplyReport = SupplyReport.UNKNOWN
     sentence: str = ""
+    error: Mapping[str, Any] = field(default_factory=dict)  # see SupplyStatus
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,10 @@ class NodeState:
 
 @dataclass(frozen=True)
 class InstanceReport:
-    """What a node says of an instance after a cycle: one sentence for people, the rest for machines."""
+    """What a node says of an instance after a cycle: one sentence for people, the rest for machines.
+
+    ``error`` is what lies behind the last failure, until a success: :func:`slapos.model.trouble.told`.
+    """
 
     guid: str
     health: Health
@@ -165,15 +170,17 @@ class InstanceReport:
     reported_state: str = ""  # started, stopped, destroyed; empty leaves it as it was
     timestamp: int = 0  # the wanted timestamp that was processed
     promises: tuple[PromiseResult, ...] = ()
+    error: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SupplyStatus:
-    """What a node says of a supply."""
+    """What a node says of a supply; ``error`` as that of an :class:`InstanceReport`."""
 
     release: str
     reported: SupplyReport
     sentence: str = ""
+    error: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def _wish(instance: Instance | None) -> object:
         health=Health.PENDING,
         sentence="",
         promises=(),
+        error={},
         connection={},
         shared_instances=shared,
         orphan=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from slapos.model.errors import InputError, Unavailable
 from slapos.model.objects import InstanceReport, NodeFormat, SupplyStatus
 from slapos.model.states import InstanceState
+from slapos.model.trouble import told as told_error
 from slapos.node.config import NodeConfig
 from slapos.node.context import Node, layout_of, make_client
 from slapos.node.desired import Desired
@@ -26,6 +28,8 @@ from slapos.node.software.cycle import ReleaseCycle, plan_release_now, process_r
 from slapos.node.usage import collect_usage, deliver_usage
 from slapos.node.wiring import open_node, open_supervisor
 from slapos.system.locks import is_locked
+
+log = logging.getLogger("slapos.node")
 
 OnceKind = Literal["software", "instance", "report", "promise"]
 Say = Callable[[InstanceReport | SupplyStatus], object]
@@ -47,9 +51,10 @@ def refresh(node: Node) -> bool:
     try:
         since = node.desired.state.generation if node.desired.known else 0
         node.desired.accept(node.client.node_state(node.config.computer_id, since))
-    except Unavailable:
+    except Unavailable as error:
         if not node.desired.known:
             raise
+        log.warning("%s The last known state counts.", error)
         return False
     return True
 
@@ -78,7 +83,8 @@ def run_once(
 ) -> list[dict[str, Any]]:
     """One round, as the daemon would do it, in this process; one result per subject.
 
-    A result is ``{"subject", "settled": ok|waiting|failed, "sentence", "actions": [sentence]}``.
+    A result is ``{"subject", "settled": ok|waiting|failed, "sentence", "actions": [sentence], "error": {…}}``; the
+    error as :func:`slapos.model.trouble.told`, empty when the subject did not fail.
     """
     node = open_node(config)
     online = refresh(node)
@@ -153,7 +159,12 @@ def _result(cycle: Cycle | ReleaseCycle, told: Told) -> dict[str, Any]:
         "settled": cycle.settled,
         "sentence": cycle.report.sentence if cycle.report else error,
         "actions": [str(action) for action in cycle.outcome.done],
+        "error": {} if cycle.outcome.waiting else told_error(cycle.outcome.error),
     }
+
+
+def _plain(subject: str, settled: str, sentence: str) -> dict[str, Any]:
+    return {"subject": subject, "settled": settled, "sentence": sentence, "actions": [], "error": {}}
 
 
 def _usage(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> list[dict[str, Any]]:
@@ -162,7 +173,7 @@ def _usage(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> list[
         if instance is not None and chosen(name):
             troubles = collect_usage(node, name)
             settled = "failed" if troubles else "ok"
-            results.append({"subject": name, "settled": settled, "sentence": "; ".join(troubles), "actions": []})
+            results.append(_plain(name, settled, "; ".join(troubles)))
     return results
 
 
@@ -175,7 +186,7 @@ def _promises(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> li
         failed = [f"promise {item.name}: {item.message}" for item in found if not item.ok]
         sentence = "; ".join(failed) or f"{len(found)} promises ok"
         settled = "failed" if failed else "ok"
-        results.append({"subject": name, "settled": settled, "sentence": sentence, "actions": []})
+        results.append(_plain(name, settled, sentence))
     return results
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from slapos.model.errors import HyperopenxError, MachineError, NotReady
+from slapos.model.errors import HyperopenxError, NotReady, machine_error
 
 
 class Kind(StrEnum):
@@ -142,18 +141,9 @@ def apply_plan(
         except HyperopenxError as error:
             return Outcome(tuple(done), action, error)
         except OSError as error:
-            return Outcome(tuple(done), action, _machine_error(error))
+            return Outcome(tuple(done), action, machine_error(error))
         done.append(action)
     return Outcome(tuple(done))
-
-
-def _machine_error(error: OSError) -> MachineError:
-    return MachineError(
-        f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
-        reference="disk-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "operating-system",
-        context={"path": str(error.filename or ""), "errno": error.errno or 0},
-        hint="Free some space." if error.errno in (errno.ENOSPC, errno.EDQUOT) else "",
-    )
 
 
 def printing_effects(write: Callable[[str], None]) -> dict[Kind, Effect]:

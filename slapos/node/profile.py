@@ -23,7 +23,7 @@ from slapos.slap.documents import instance_from_data, instance_to_data
 from slapos.system.below import read_below
 
 _TEMPLATES = ("instance.cfg", "template.cfg")
-_OWN = ("reported_state", "health", "sentence", "reasons", "promises", "connection", "orphan", "generation")
+_OWN = ("reported_state", "health", "sentence", "reasons", "promises", "error", "connection", "orphan", "generation")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def order_digest(instance: Instance) -> str:
 def make_document(instance: Instance) -> bytes:
     """The instance document that recipes read: ``hyperopenx.get.v0.instance`` without what the node reports."""
     data = instance_to_data(instance)
-    for key in ("reported_state", "health", "sentence", "reasons", "promises", "generation"):
+    for key in ("reported_state", "health", "sentence", "reasons", "promises", "error", "generation"):
         data.pop(key)
     return json.dumps(data, indent=1, sort_keys=True).encode() + b"\n"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 from dataclasses import dataclass
 
-from slapos.model.errors import HyperopenxError
+from slapos.model.errors import HyperopenxError, InternalError, machine_error
 from slapos.model.objects import InstanceReport, SupplyStatus
 from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
+from slapos.model.trouble import told
 from slapos.node.certificates import renew_own
 from slapos.node.context import Node
 from slapos.node.outbox import Outbox
@@ -22,6 +24,8 @@ from slapos.node.usage import collect_usage
 PARTITION, RELEASE, CHORE = "partition", "release", "chore"
 USAGE, CERTIFICATE = Subject(CHORE, "usage"), Subject(CHORE, "certificate")
 CERTIFICATE_PERIOD = 3600.0
+
+DEFECT = "A defect of hyperopenx; the log of the daemon says more."
 
 log = logging.getLogger("slapos.node")
 
@@ -55,26 +59,29 @@ class Work:
     def process(self, subject: Subject) -> None:
         """One cycle; what goes wrong is told and ends in a back-off.  Defects go through, to the caller's door."""
         settled, after = "failed", 0.0
-        trouble = "a defect of hyperopenx; the log of the daemon says more"
+        trouble: HyperopenxError | None = InternalError(DEFECT, reference="defect")
         try:
             settled, after = self._dispatch(subject)
-            trouble = ""
+            trouble = None
         except HyperopenxError as error:
-            trouble = str(error)
+            trouble = error
         except OSError as error:
-            trouble = f"{error.strerror or error}: {error.filename or ''}"
+            trouble = machine_error(error)
         finally:
-            if trouble:
-                self._say_trouble(subject, trouble)
-            self.schedule.settle(subject, settled, after)
+            try:
+                if trouble is not None:
+                    self._say_trouble(subject, trouble)
+            finally:  # whatever happens, it is looked at again
+                self.schedule.settle(subject, settled, after)
 
-    def _say_trouble(self, subject: Subject, trouble: str) -> None:
+    def _say_trouble(self, subject: Subject, trouble: HyperopenxError) -> None:
         log.warning("%s %s: %s", subject.kind, subject.name, trouble)
+        sentence, error = str(trouble), told(trouble)
         instance = self.node.wanted(subject.name) if subject.kind == PARTITION else None
         if instance is not None:
-            self._tell(InstanceReport(instance.guid, Health.ERROR, trouble, "", instance.timestamp))
+            self._tell(InstanceReport(instance.guid, Health.ERROR, sentence, "", instance.timestamp, (), error))
         elif subject.kind == RELEASE:
-            self._tell(SupplyStatus(subject.name, SupplyReport.ERROR, trouble))
+            self._tell(SupplyStatus(subject.name, SupplyReport.ERROR, sentence, error))
 
     def _tell(self, report: InstanceReport | SupplyStatus) -> None:
         """To the master, unless the daemon is ending: what is cut by that is no news."""
@@ -92,7 +99,8 @@ class Work:
             instance = self.node.wanted(partition)
             if instance is not None and instance.state is InstanceState.STARTED:
                 sentence = f"waiting for its release: {status.sentence}"
-                self._tell(InstanceReport(instance.guid, Health.WAITING, sentence, "", instance.timestamp))
+                report = InstanceReport(instance.guid, Health.WAITING, sentence, "", instance.timestamp)
+                self._tell(dataclasses.replace(report, error=status.error))
 
     def _dispatch(self, subject: Subject) -> tuple[str, float]:
         if subject.kind == PARTITION:

@@ -9,6 +9,7 @@ from typing import Any
 from slapos.model import objects
 from slapos.model.states import SupplyState
 from slapos.model.text import printable
+from slapos.model.trouble import told
 from slapos.slap.caller import Caller
 from slapos.slap.config import ClientConfig, load_client_config
 from slapos.wire import codec
@@ -135,7 +136,7 @@ class Client(Caller):
         message: dict[str, Any] = {
             "computer_guid": node,
             "instances": [codec.to_data(_printable_report(report)) for report in instances],
-            "supplies": [codec.to_data(replace(item, sentence=printable(item.sentence))) for item in supplies],
+            "supplies": [codec.to_data(_printable_status(item)) for item in supplies],
             "online": online,
         }
         if plan is not None:
@@ -191,4 +192,8 @@ def _tree(data: Mapping[str, Any]) -> Tree:
 
 def _printable_report(report: objects.InstanceReport) -> objects.InstanceReport:
     promises = tuple(replace(promise, message=printable(promise.message)) for promise in report.promises)
-    return replace(report, sentence=printable(report.sentence), promises=promises)
+    return replace(report, sentence=printable(report.sentence), promises=promises, error=told(report.error))
+
+
+def _printable_status(status: objects.SupplyStatus) -> objects.SupplyStatus:
+    return replace(status, sentence=printable(status.sentence), error=told(status.error))

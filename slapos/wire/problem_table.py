@@ -85,6 +85,8 @@ PROBLEMS: Mapping[str, Problem] = {
     "invalid-token": Problem("The enrolment token is of no use", _REFUSED),
     "no-such-certificate": Problem("There is no such certificate", _MISSING),
     "file-unreadable": Problem("A file cannot be read", _MACHINE),
+    "disk-full": Problem("The disk is full", _MACHINE),
+    "operating-system": Problem("The operating system refused", _MACHINE),
     "authority-unreadable": Problem("The authority cannot be read", _MACHINE),
     # things that do not exist, with the codes that the field's full master uses
     "no-such-instance": Problem("There is no such instance", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),

@@ -106,5 +106,5 @@ def not_ready(instance: Instance) -> NotReady:
     return NotReady(
         f"{instance.title} is accepted and not served yet: {instance.sentence or instance.health}",
         context={"reasons": list(instance.reasons)} if instance.reasons else {},
-        hint=f"slapos service info {instance.guid}",
+        hint=f"It is served by itself as soon as it can be. Look again with: slapos service info {instance.guid}",
     )

@@ -95,6 +95,7 @@ def to_instance(row: Row, shared: Sequence[SharedInstance] = (), *, for_node: bo
         sentence=row["sentence"],
         reasons=tuple(json.loads(row["reasons"])),
         promises=tuple(PromiseResult(**promise) for promise in json.loads(row["promises"])),
+        error=json.loads(row["error"]),
     )
 
 

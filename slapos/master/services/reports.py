@@ -16,6 +16,7 @@ from slapos.model.errors import Conflict, InputError, Refused
 from slapos.model.objects import InstanceReport
 from slapos.model.states import Health, InstanceState
 from slapos.model.text import check_text
+from slapos.model.trouble import told
 
 SENTENCE_LIMIT = 5_000  # characters
 MESSAGE_LIMIT = 5_000  # … of a promise
@@ -83,6 +84,7 @@ def _values(row: Row, report: InstanceReport) -> dict[str, Any]:
         "sentence": report.sentence[:SENTENCE_LIMIT],
         "reported_state": report.reported_state or row["reported_state"],
         "promises": dump(promises),
+        "error": dump(told(report.error)),
         "processed": report.timestamp or row["processed"],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import RowMapping, delete, insert, select, update
@@ -9,6 +10,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 from slapos.master.authorization import Action
 from slapos.master.services import access, history
 from slapos.master.services.placing import serve_pending
+from slapos.master.services.records import dump
 from slapos.master.storage import tables
 from slapos.master.storage.identities import node_reference
 from slapos.master.storage.transaction import Transaction
@@ -17,6 +19,7 @@ from slapos.model.objects import Supply, SupplyStatus
 from slapos.model.principal import Principal
 from slapos.model.states import SupplyReport, SupplyState
 from slapos.model.text import check_text
+from slapos.model.trouble import told
 
 RELEASE_LIMIT = 2_000
 
@@ -52,7 +55,8 @@ def supply(tx: Transaction, principal: Principal, node: str, release: str, state
 
 def _wish(tx: Transaction, node: int, release: str, state: SupplyState, *, known: bool) -> None:
     table = tables.supplies
-    values = {"state": state.value, "reported": SupplyReport.UNKNOWN.value, "sentence": "Not reported yet."}
+    reported = SupplyReport.UNKNOWN.value
+    values = {"state": state.value, "reported": reported, "sentence": "Not reported yet.", "error": "{}"}
     if known:
         tx.execute(update(table).where(table.c.node == node, table.c.release == release).values(**values))
     else:
@@ -113,6 +117,7 @@ def to_supply(row: RowMapping) -> Supply:
         generation=row["generation"],
         reported=SupplyReport(row["reported"]),
         sentence=row["sentence"],
+        error=json.loads(row["error"]),
     )
 
 
@@ -145,10 +150,11 @@ def _record(tx: Transaction, row: RowMapping, status: SupplyStatus, *, by: str, 
             )
         tx.execute(delete(table).where(*where))
         tx.node_changed(node, reset=True)
-    elif (row["reported"], row["sentence"]) == (status.reported.value, status.sentence):
-        return
     else:
-        tx.execute(update(table).where(*where).values(reported=status.reported.value, sentence=status.sentence))
+        values = {"reported": status.reported.value, "sentence": status.sentence, "error": dump(told(status.error))}
+        if all(row[name] == value for name, value in values.items()):
+            return
+        tx.execute(update(table).where(*where).values(**values))
         tx.node_changed(node)
     sentence = status.sentence or f"The release is {status.reported.value}."
     about = (access.project_of_node(tx, node), f"{reference} {release}")

@@ -142,6 +142,7 @@ instances = Table(
     Column("promises", Text, nullable=False, server_default="[]"),
     Column("processed", BigInteger, nullable=False, server_default=text("0")),  # timestamp of the last report
     Column("reported", BigInteger, nullable=False, server_default=text("0")),  # date of the last report
+    Column("error", Text, nullable=False, server_default="{}"),  # behind the last failure, until a success
     sqlite_autoincrement=True,
 )
 _live_root = text("requester IS NULL AND gone IS NULL")
@@ -224,6 +225,7 @@ supplies = Table(
     Column("reported", String(20), nullable=False),
     Column("sentence", Text, nullable=False, server_default=""),
     Column("generation", BigInteger, nullable=False, server_default=text("0")),
+    Column("error", Text, nullable=False, server_default="{}"),
     PrimaryKeyConstraint("node", "release"),
     Index("ix_supplies_release_node", "release", "node"),
     Index("ix_supplies_node_generation", "node", "generation"),

@@ -60,6 +60,7 @@ class Record:
     run_inputs: Mapping[str, str] = field(default_factory=dict)  # of the last run that ended
     run_outcome: str = ""  # done, failed, waiting, timeout, interrupted, or empty: never or cut
     run_sentence: str = ""
+    run_error: Mapping[str, Any] = field(default_factory=dict)  # of the last run that failed, until one succeeds
     run_at: float = 0.0
     refusals: Mapping[str, Refusal] = field(default_factory=dict)  # by service
     changed_at: float = 0.0  # when a service was last started, restarted or reloaded
@@ -99,6 +100,7 @@ class Observed:
     empty: bool = True  # nothing but what format puts there
     release_ready: bool = False
     release_sentence: str = ""  # why it is not ready
+    release_error: Mapping[str, Any] = field(default_factory=dict)  # what its last build ended with
     files: str = ""  # digest of the document and profile found
     renew_at: float | None = None  # when its certificate is due for renewal; None: it has no usable one
     has_certificate: bool = False  # usable or not

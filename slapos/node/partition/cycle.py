@@ -63,7 +63,9 @@ def _process(node: Node, partition: str, say: Say, on_action: Callable[[Action],
     for _ in range(_ROUNDS):
         plan = plan_partition(wanted, observed, node.clock.wall())
         plans.append(plan)
-        outcome = _apply(node, partition, wanted, plan, say, on_action)
+        if wanted is not None and (working := working_report(wanted, observed, plan)) is not None:
+            say(working)
+        outcome = _apply(node, partition, wanted, plan, on_action)
         if plan.actions:
             wanted, observed = observe(node, partition)
         if outcome.error is not None or not plan.partial:
@@ -85,11 +87,8 @@ def _apply(
     partition: str,
     wanted: Wanted | None,
     plan: Plan,
-    say: Say,
     on_action: Callable[[Action], None] | None,
 ) -> Outcome:
-    if wanted is not None and (working := working_report(wanted, plan)) is not None:
-        say(working)
     effects = PartitionEffects(node=node, place=node.place(partition), wanted=wanted)
     return apply_plan(plan, effects.table(), on_action)
 

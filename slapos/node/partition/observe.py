@@ -8,6 +8,8 @@ import importlib.metadata
 import json
 import os
 import stat
+from collections.abc import Mapping
+from typing import Any
 
 from slapos.build.release import is_complete, release_directory
 from slapos.model.errors import HyperopenxError, Unavailable
@@ -66,6 +68,7 @@ def _observed(
         empty=all(name == layout.RESOURCE for name, _ in list_below(directory)),
         release_ready=ready,
         release_sentence=sentence,
+        release_error=_release_error(node, partition) if not ready else {},
         files=_files(place),
         renew_at=certificates.renewal_date(node.layout, partition, record.guid, place.user),
         has_certificate=certificates.has_certificate(node.layout, partition),
@@ -139,6 +142,13 @@ def _release_sentence(node: Node, release: str) -> str:
     if record.outcome == "failed":
         return f"waiting for its release, whose build failed: {record.sentence}"
     return f"waiting for its release {release}: it is not built yet"
+
+
+def _release_error(node: Node, partition: str) -> Mapping[str, Any]:
+    instance = node.wanted(partition)
+    if instance is None or instance.state is not InstanceState.STARTED:
+        return {}
+    return load_release_record(node.layout, instance.release).error
 
 
 def _is_prepared(place: Place) -> bool:

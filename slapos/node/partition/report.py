@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from slapos.model.objects import Instance, InstanceReport
 from slapos.model.states import Health, InstanceState
+from slapos.model.trouble import told
 from slapos.node.goals.observed import Observed, Wanted
 from slapos.node.plan import Kind, Outcome, Plan
 
@@ -23,10 +27,18 @@ def make_report(wanted: Wanted, observed: Observed, plan: Plan, outcome: Outcome
         reported_state=_reported_state(instance, observed),
         timestamp=instance.timestamp,
         promises=observed.record.promises if started and observed.record.guid == instance.guid else (),
+        error=_error(observed, outcome),
     )
 
 
-def working_report(wanted: Wanted, plan: Plan) -> InstanceReport | None:
+def _error(observed: Observed, outcome: Outcome) -> Mapping[str, Any]:
+    """What a person needs to mend the failure: also that of the release for which it waits."""
+    if outcome.error is None or outcome.waiting:
+        return observed.release_error
+    return told(outcome.error)
+
+
+def working_report(wanted: Wanted, observed: Observed, plan: Plan) -> InstanceReport | None:
     """Said before a plan that takes a while; None when it does not."""
     slow = [action for action in plan.actions if action.kind in (Kind.RUN, Kind.WIPE)]
     if not slow:
@@ -35,7 +47,15 @@ def working_report(wanted: Wanted, plan: Plan) -> InstanceReport | None:
         sentence = "being destroyed"
     else:
         sentence = f"running buildout: {slow[-1].reason}"
-    return InstanceReport(wanted.instance.guid, Health.WORKING, sentence, "", wanted.instance.timestamp)
+    guid, timestamp = wanted.instance.guid, wanted.instance.timestamp
+    return InstanceReport(guid, Health.WORKING, sentence, "", timestamp, (), _last_error(wanted, observed))
+
+
+def _last_error(wanted: Wanted, observed: Observed) -> Mapping[str, Any]:
+    """That of the run which is now repeated; another order may not have it."""
+    record = observed.record
+    same = record.guid == wanted.instance.guid and record.run_inputs == wanted.inputs
+    return record.run_error if same else {}
 
 
 def _reported_state(instance: Instance, observed: Observed) -> str:

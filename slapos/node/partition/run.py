@@ -6,6 +6,7 @@ import os
 
 from slapos.build.job import Job, Result
 from slapos.model.errors import BuildFailed, HyperopenxError, NotReady, from_data
+from slapos.model.trouble import told
 from slapos.node import layout
 from slapos.node.context import Node
 from slapos.node.goals.observed import Wanted
@@ -25,15 +26,17 @@ def run_instance(node: Node, place: Place, wanted: Wanted) -> None:
     change_record(node.layout, place.partition, run_inputs=dict(wanted.inputs), run_outcome="running")
     result = node.engine.run(make_job(node, place, wanted), None)
     outcome = result.outcome if result.outcome in ("done", "waiting", "timeout", "interrupted") else "failed"
+    error = failure(result, node.layout.run_log(place.partition)) if outcome != "done" else None
     change_record(
         node.layout,
         place.partition,
         run_outcome=outcome,
         run_sentence=result.sentence,
+        run_error={} if isinstance(error, NotReady) else told(error),
         run_at=node.clock.wall(),
     )
-    if outcome != "done":
-        raise failure(result, node.layout.run_log(place.partition))
+    if error is not None:
+        raise error
 
 
 def make_job(node: Node, place: Place, wanted: Wanted) -> Job:

@@ -6,13 +6,16 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from slapos.build.job import Progress
 from slapos.build.release import build_job, forget_completion, prepare, record_build, release_directory
+from slapos.model.trouble import told
 from slapos.node.context import Node
 from slapos.node.partition.run import failure
 from slapos.node.plan import Action, Effect, Kind
-from slapos.node.records import forget_release, save_release_record
+from slapos.node.records import forget_release, load_release_record, save_release_record
 from slapos.node.software.plan import ReleaseRecord
 from slapos.system.below import own_directory
 from slapos.system.removal import remove_tree
@@ -50,7 +53,7 @@ class ReleaseEffects:
             self._own(config.download_cache)
         log = self.node.layout.release_log(self.release)
         os.makedirs(os.path.dirname(log), exist_ok=True)
-        self._remember("building", "")
+        self._remember("building", "", load_release_record(self.node.layout, self.release).error)
         job = build_job(
             directory=self.directory,
             url=self.release,
@@ -61,9 +64,12 @@ class ReleaseEffects:
         )
         result = self.node.engine.run(job, self.progress)
         record_build(self.directory, self.release, result)
-        self._remember("done" if result.outcome == "done" else "failed", result.sentence)
-        if result.outcome != "done":
-            raise failure(result, log)
+        if result.outcome == "done":
+            self._remember("done", result.sentence)
+            return
+        error = failure(result, log)
+        self._remember("failed", result.sentence, told(error))
+        raise error
 
     def remove(self, action: Action) -> None:
         """From the first moment on nobody takes it for built."""
@@ -83,6 +89,6 @@ class ReleaseEffects:
             user = identity(name)
             own_directory(directory, user.uid, user.gid, 0o755)
 
-    def _remember(self, outcome: str, sentence: str) -> None:
-        record = ReleaseRecord(self.release, outcome, sentence, self.node.clock.wall())
+    def _remember(self, outcome: str, sentence: str, error: Mapping[str, Any] = MappingProxyType({})) -> None:
+        record = ReleaseRecord(self.release, outcome, sentence, self.node.clock.wall(), error=dict(error))
         save_release_record(self.node.layout, record)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from slapos.build.release import expected_seconds, release_directory
 from slapos.model.objects import SupplyStatus
 from slapos.model.states import SupplyReport, SupplyState
+from slapos.model.trouble import told
 from slapos.node.context import Node
 from slapos.node.plan import Action, Kind, Outcome, Plan, apply_plan
+from slapos.node.records import load_release_record
 from slapos.node.software.apply import ReleaseEffects
 from slapos.node.software.observe import observe_release
 from slapos.node.software.plan import ObservedRelease, plan_release
@@ -68,9 +70,11 @@ def _apply(node: Node, release: str, plan: Plan, on_action: OnAction) -> Outcome
 
 
 def _build(node: Node, release: str, plan: Plan, say: Say, on_action: OnAction) -> Outcome:
+    before = load_release_record(node.layout, release).error
+
     def speak(sentence: str) -> None:
         node.progress.say(release, sentence)
-        say(SupplyStatus(release, SupplyReport.BUILDING, sentence))
+        say(SupplyStatus(release, SupplyReport.BUILDING, sentence, before))
 
     directory = release_directory(node.config.software_root, release)
     try:
@@ -87,7 +91,7 @@ def make_status(node: Node, observed: ObservedRelease, plan: Plan, outcome: Outc
     if supply is None:
         return None
     if outcome.error is not None:
-        return SupplyStatus(release, SupplyReport.ERROR, str(outcome.error))
+        return SupplyStatus(release, SupplyReport.ERROR, str(outcome.error), told(outcome.error))
     skip = next((str(skip.reason) for skip in plan.skips), "")
     if supply.state is SupplyState.DESTROYED and not observed.exists:
         return SupplyStatus(release, SupplyReport.DESTROYED, "nothing of it is left on the node")

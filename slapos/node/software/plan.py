@@ -21,6 +21,7 @@ class ReleaseRecord:
     sentence: str = ""
     at: float = 0.0
     engine: str = ""
+    error: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the last build that failed
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from slapos.build.job import Progress
 
 SPEAK_SECONDS = 2.0
-_VERBS = {"install": "building", "update": "looking at", "fetch": "fetching"}
+_VERBS = {"start": "looking at", "install": "building", "update": "looking at", "fetch": "fetching"}
 
 
 @dataclass

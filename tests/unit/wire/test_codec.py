@@ -59,6 +59,9 @@ def _overrides(kind: type[Any]) -> dict[str, Any]:
             found[field.name] = st.lists(st.builds(objects.PromiseResult, seconds=st.floats(0, 10)), max_size=2).map(
                 tuple
             )
+        elif "tuple[Supply" in str(field.type):
+            supply = st.builds(objects.Supply, **_overrides(objects.Supply))
+            found[field.name] = st.lists(supply, max_size=2).map(tuple)
         elif "Instance | None" in str(field.type):
             found[field.name] = st.dictionaries(
                 st.text(max_size=3), st.none() | st.builds(objects.Instance, **_overrides(objects.Instance)), max_size=2

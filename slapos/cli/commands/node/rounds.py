@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from rich.console import RenderableType
 from rich.text import Text
 
 from slapos.cli.connection import open_node_config
-from slapos.cli.output import emit, say, state, table
+from slapos.cli.output import emit, error_lines, say, state, table
 from slapos.model.objects import InstanceReport, SupplyStatus
+from slapos.model.states import Health, SupplyReport
 
 if TYPE_CHECKING:
     from slapos.node.plan import Action
@@ -23,16 +25,32 @@ def run_round(kind: Literal["software", "instance", "report", "promise"], only: 
     from slapos.node import operations
 
     def told(report: InstanceReport | SupplyStatus) -> None:
-        subject = report.guid if isinstance(report, InstanceReport) else report.release
-        say(Text(f"{subject}: {report.sentence}"))
+        if isinstance(report, InstanceReport):
+            going_on, subject = report.health is Health.WORKING, report.guid
+        else:
+            going_on, subject = report.reported is SupplyReport.BUILDING, report.release
+        if going_on:  # the last report is in the table
+            say(Text(f"  {subject}: {report.sentence}", style="dim"))
 
     def acting(action: Action) -> None:
         say(Text(f"  {action}", style="dim"))
 
     results = operations.run_once(open_node_config(), kind, only=only, say=told, on_action=acting)
-    rows = [(item["subject"], state(_WORDS[item["settled"]]), item["sentence"]) for item in results]
-    emit(results, lambda: table(("subject", "result", "sentence"), rows, "There is nothing to do."))
+    emit(results, lambda: view(results))
     return results
+
+
+def view(results: list[dict[str, Any]]) -> list[RenderableType]:
+    """One line for each subject, and all four parts of each error."""
+    rows = [
+        (item["subject"], state(_WORDS[item["settled"]]), "see below" if item["error"] else item["sentence"])
+        for item in results
+    ]
+    shown: list[RenderableType] = [table(("subject", "result", "sentence"), rows, "There is nothing to do.")]
+    for item in results:
+        if item["error"]:
+            shown += [Text(""), Text(item["subject"], style="bold"), *error_lines(item["error"])]
+    return shown
 
 
 def force_releases(only: Iterable[str]) -> None:

@@ -107,7 +107,10 @@ def test_never_formatted() -> None:
 def test_said_before_something_slow() -> None:
     wanted = Wanted(instance())
     plan = Plan("slappart0", (Action(Kind.WRITE, "slappart0", "w"), Action(Kind.RUN, "slappart0", "the order changed")))
-    made = working_report(wanted, plan)
+    made = working_report(wanted, observed(), plan)
     assert made is not None
     assert (made.health, made.sentence) == (Health.WORKING, "running buildout: the order changed")
-    assert working_report(wanted, Plan("slappart0", (Action(Kind.PROMISES, "slappart0", "it is time"),))) is None
+    assert (
+        working_report(wanted, observed(), Plan("slappart0", (Action(Kind.PROMISES, "slappart0", "it is time"),)))
+        is None
+    )
