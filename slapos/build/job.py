@@ -72,7 +72,7 @@ class PartResult:
 
 @dataclass(frozen=True)
 class Profiled:
-    """A profile that was read, with the digest of its bytes."""
+    """A profile, template or patch that was read (path or URL), with the digest of its bytes."""
 
     location: str
     sha256: str

@@ -1,8 +1,8 @@
 """A release on a node: its directory, what was built into it, and how long that took.
 
 ``<software_root>/<md5 of the URL>`` holds the result; ``.completed`` says that it is whole, and the record beside it
-(``.hyperopenx-release.json``) what it was made of: every profile with its sha256, so that a release that changes under
-its URL is seen.
+(``.hyperopenx-release.json``) what it was made of: every profile, template and patch with its sha256, so that a release
+that changes under its URL is seen.
 """
 
 from __future__ import annotations

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jinja2
 
+from slapos.model.errors import NotFound
+
 
 @dataclass(frozen=True)
 class Folder:
-    """``name`` is a template at ``path``, or, when ``is_folder``, the first part of the names of those below it."""
+    """``name`` is a template at ``path`` (or URL), or, when ``is_folder``, how the names of those below it begin."""
 
     name: str
     path: str
     is_folder: bool
 
 
-def loader(folders: list[Folder], delimiter: str) -> jinja2.BaseLoader:
+def loader(folders: list[Folder], delimiter: str, read: Callable[[str], bytes]) -> jinja2.BaseLoader:
     """Finds ``<name>`` and ``<name><delimiter><relative path>``; nothing above a folder."""
 
     def load(name: str) -> tuple[str, str, None] | None:
         for folder in folders:
             path = _path(folder, name, delimiter)
-            if path is not None and os.path.isfile(path):
-                with open(path, encoding="utf-8") as stream:
-                    return stream.read(), path, None
+            if path is not None:
+                try:
+                    return read(path).decode("utf-8"), path, None
+                except NotFound:
+                    continue
         return None
 
     return jinja2.FunctionLoader(load)
@@ -38,4 +42,4 @@ def _path(folder: Folder, name: str, delimiter: str) -> str | None:
     if not name.startswith(prefix):
         return None
     steps = name.removeprefix(prefix).split(delimiter)
-    return None if ".." in steps else os.path.join(folder.path, *steps)
+    return None if ".." in steps else "/".join([folder.path, *steps])

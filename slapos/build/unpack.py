@@ -214,13 +214,14 @@ def _strip(path: str, directory: str, strip: bool | None) -> None:
     os.rename(aside, directory)
 
 
-def apply_patches(directory: str, patches: Iterable[str], options: list[str], binary: str = "patch") -> None:
-    """Apply patch files (absolute paths) in order; ``BuildFailed`` ``patch-failed`` with what ``patch`` said."""
-    for patch in patches:
+def apply_patches(
+    directory: str, patches: Iterable[tuple[str, bytes]], options: list[str], binary: str = "patch"
+) -> None:
+    """Apply patches (name, content) in order; ``BuildFailed`` ``patch-failed`` with what ``patch`` said."""
+    for patch, content in patches:
         launch = Launch(directory=directory, environment=CLEAN_ENVIRONMENT)
         try:
-            with open(patch, "rb") as stream:
-                done = run([binary, "--batch", "--forward", *options], launch=launch, timeout=300, stdin=stream.read())
+            done = run([binary, "--batch", "--forward", *options], launch=launch, timeout=300, stdin=content)
         except MachineError as error:
             error.hint = f"Install the program {binary}."
             raise

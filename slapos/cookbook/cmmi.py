@@ -11,15 +11,15 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from slapos.build.command import CommandLog
-from slapos.build.fetch.transfer import digest_of, path_of
 from slapos.build.place import Place
-from slapos.build.recipe import Description, OptionsView, Recipe, Source
+from slapos.build.recipe import Description, OptionsView, Recipe
 from slapos.build.unpack import apply_patches, unpack
 from slapos.build.values import as_text
+from slapos.cookbook.beside import patch_bytes, patches_of, readable
 from slapos.cookbook.download import fetcher_of, source_of, strip_option
 from slapos.model.errors import BuildFailed
 
@@ -34,6 +34,7 @@ class Cmmi(Recipe):
         location = os.path.normpath(
             os.path.join(options.directory, options.text("location", f"{options.parts_directory}/{name}"))
         )
+        patches_of(options)  # a mistake in them is told before anything is made
         sources = () if options.text("path", "") else (source_of(options),)
         outputs = {
             "location": location,
@@ -71,36 +72,13 @@ class Cmmi(Recipe):
         else:
             shutil.copytree(os.path.join(self.directory, self.text("path")), source, symlinks=True)
         binary = self.text("patch-binary", "patch")
-        apply_patches(source, self._patches(), self.words("patch-options", ["-p0"]), binary)
+        patches = ((patch.place, patch_bytes(self, patch)) for patch in patches_of(self.view))
+        apply_patches(source, patches, self.words("patch-options", ["-p0"]), binary)
 
     def fingerprint(self) -> str:
-        """Local patches may change while their names stay."""
-        digests = [digest_of(path) for path in self._local_patches() if os.path.isfile(path)]
+        """Patches may change while their names stay."""
+        digests = [hashlib.sha256(data).hexdigest() for data in readable(self, patches_of(self.view))]
         return f"patches={hashlib.sha256(' '.join(digests).encode()).hexdigest()[:16]}" if digests else ""
-
-    def _local_patches(self) -> Iterator[str]:
-        for line in self.lines("patches", ()):
-            place = line.partition("#")[0]
-            if not place.startswith(("http:", "https:")):
-                yield os.path.join(self.directory, path_of(place))
-
-    def _patches(self) -> Iterator[str]:
-        """``path`` or ``path#sha256`` lines; over http(s) the digest is mandatory."""
-        for line in self.lines("patches", ()):
-            place, _, digest = line.partition("#")
-            if place.startswith(("http:", "https:")):
-                if not digest:
-                    raise self.error(
-                        "patches", f"{place} needs its sha256: <url>#<sha256>.", reference="invalid-option"
-                    )
-                yield fetcher_of(self.buildout, self.directory).fetch(Source(place, (digest.strip(),)))
-                continue
-            path = os.path.join(self.directory, path_of(place))
-            if not os.path.isfile(path):
-                raise self.error("patches", f"{place} does not exist.", reference="missing-patch")
-            if digest and digest_of(path) != digest.strip():
-                raise self.error("patches", f"{place} has the sha256 {digest_of(path)}.", reference="wrong-checksum")
-            yield path
 
     def _configure(self, source: str) -> None:
         self._shell("pre-configure", source)

@@ -11,11 +11,11 @@ import importlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 import jinja2
 
-from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.profile.buildout import Buildout
 from slapos.build.profile.expression import Reference
 from slapos.build.profile.load import joined
@@ -23,10 +23,13 @@ from slapos.build.profile.section import Options
 from slapos.build.recipe import Recipe
 from slapos.build.template_imports import Folder, loader
 from slapos.build.values import Value, as_text, dumps
+from slapos.cookbook.beside import read_beside
+from slapos.model.errors import InputError
 from slapos.system.files import write_if_changed
 
 _INLINE = "inline:"
-_TEMPLATE_ERRORS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+_CODE_ERRORS = (ArithmeticError, AttributeError, ImportError, LookupError, RecursionError, TypeError, ValueError)
+_TEMPLATE_ERRORS = (jinja2.TemplateError, *_CODE_ERRORS, InputError, OSError)
 
 
 class _Template(Recipe):
@@ -62,7 +65,7 @@ class _Template(Recipe):
         return self.section.raw("inline")
 
     def _read(self, option: str, url: str) -> str:
-        data = ProfileReader(offline=self.profile.offline)(url)
+        data = read_beside(self, url)
         for name in ("sha256", "md5sum"):
             expected = self.text(name, "").strip()
             got = hashlib.new(name.removesuffix("sum"), data, usedforsecurity=False).hexdigest()
@@ -81,8 +84,12 @@ class _Template(Recipe):
     def write(self, text: str) -> list[str]:
         """Replace the output when it differs."""
         output = self.output
+        try:
+            data = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise self.error("output", f"would hold what UTF-8 cannot: {error}.", reference="template-failed") from None
         os.makedirs(os.path.dirname(output), exist_ok=True)
-        write_if_changed(output, text.encode("utf-8", "surrogateescape"), self._mode(text))
+        write_if_changed(output, data, self._mode(text))
         return [output]
 
     def _mode(self, text: str) -> int:
@@ -137,27 +144,32 @@ class Jinja2Template(_Template):
 
     def _render(self) -> str:
         text, name = self.template()
-        environment = jinja2.Environment(
-            undefined=jinja2.StrictUndefined,
-            extensions=self.words("extensions", ()),
-            loader=loader(self.folders, self.text("import-delimiter", "/")),
-            keep_trailing_newline=True,
-        )
-        environment.globals.update(_GLOBALS)
         try:
-            template = environment.from_string(text)
+            template = self._environment().from_string(text)
             template.filename = name
             return template.render(self.context)
         except _TEMPLATE_ERRORS as error:
             raise self._failed(name, error) from error
 
+    def _environment(self) -> jinja2.Environment:
+        environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined,
+            extensions=self.words("extensions", ()),
+            loader=loader(self.folders, self.text("import-delimiter", "/"), partial(read_beside, self)),
+            keep_trailing_newline=True,
+        )
+        environment.globals.update(_GLOBALS)
+        return environment
+
     def _failed(self, name: str, error: Exception) -> Exception:
-        line = getattr(error, "lineno", None) or _line_of(error)
-        place = getattr(error, "name", None) or name
-        at = f"{place}, line {line}" if line else place
+        file, line = _place_of(error)
+        at = f"{file or name}, line {line}" if line else file or name
+        why = str(error) or type(error).__name__
+        if isinstance(error, jinja2.TemplateNotFound):
+            why = f"import-list has no template {why!r}"
         return self.error(
             "output",
-            f"the template {at} cannot be rendered: {str(error) or type(error).__name__}.",
+            f"the template {at} cannot be rendered: {why.rstrip('.')}.",
             reference="template-failed",
             hint="Names that are not in context are errors.",
         )
@@ -181,7 +193,7 @@ class Jinja2Template(_Template):
                 raise self.error("import-list", f"{kind!r} is no kind of import.", reference="invalid-option")
             raw = kind.startswith("raw")
             place = self.evaluated(expression) if raw else self.referred(expression)
-            folders.append(Folder(name, os.path.join(self.directory, as_text(place)), kind.endswith("folder")))
+            folders.append(Folder(name, joined(self.directory, as_text(place)), kind.endswith("folder")))
         return folders
 
     def _raw_lines(self, option: str) -> list[str]:
@@ -222,7 +234,7 @@ class Jinja2Template(_Template):
         """A Python module."""
         try:
             return importlib.import_module(name.strip())
-        except ImportError as error:
+        except (*_CODE_ERRORS, SyntaxError) as error:
             raise self.error("context", f"the module {name.strip()!r} cannot be imported: {error}.") from None
 
 
@@ -254,13 +266,14 @@ _GLOBALS: Mapping[str, Any] = {
 }
 
 
-def _line_of(error: BaseException) -> int | None:
-    """The line of the template in the traceback that jinja2 made for it."""
-    trace, line = error.__traceback__, None
+def _place_of(error: BaseException) -> tuple[str, int | None]:
+    """File and line in the traceback that jinja2 made for it; the file is empty for the template itself."""
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        return error.filename or "", error.lineno
+    trace, file, line = error.__traceback__, "", None
     while trace is not None:
-        if trace.tb_frame.f_code.co_name in ("top-level template code", "<module>") or (
-            "template" in trace.tb_frame.f_code.co_name
-        ):
-            line = trace.tb_lineno
+        code = trace.tb_frame.f_code
+        if code.co_name in ("top-level template code", "template") or code.co_name.startswith("block '"):
+            file, line = code.co_filename, trace.tb_lineno
         trace = trace.tb_next
-    return line
+    return "" if file == "<template>" else file, line

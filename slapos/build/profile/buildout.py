@@ -6,6 +6,7 @@ used but through ``read``.  Recipes are created when their section is first aske
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import zc.buildout
 import zc.buildout.buildout
 
-from slapos.build.job import PartResult
+from slapos.build.job import PartResult, Profiled
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.load import Read, base_of, load
 from slapos.build.profile.names import RecipeTable
@@ -81,6 +82,7 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self.failures: dict[str, Exception] = {}
         self.uses: dict[str, set[str]] = {}
         self.nested_results: list[PartResult] = []
+        self.fetched: dict[str, bytes] = {}
         self.observe: Observe = lambda part, index, total, stage: None
         self.stage: Callable[[str], None] = lambda stage: None
         self._active: list[str] = []
@@ -163,6 +165,12 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
 
     def keys(self) -> list[str]:
         return list(self.sections)
+
+    def note(self, location: str, data: bytes) -> None:
+        """Remember that a part is made from a file (path or URL), unless the run itself made that file."""
+        read = Profiled(location, hashlib.sha256(data).hexdigest(), len(data))
+        if read not in self.loaded.profiles and not location.startswith(f"{self._buildout_dir}/"):
+            self.loaded.profiles.append(read)
 
     @contextmanager
     def active(self, section: str) -> Iterator[None]:

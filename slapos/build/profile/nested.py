@@ -42,8 +42,8 @@ def run_nested(
         profile=profile, directory=parent._buildout_dir, read=parent.read, overrides=given, recipes=parent.recipes
     )
     nested.observe = parent.observe
-    parent.loaded.profiles += nested.loaded.profiles
     report = install(nested)
+    parent.loaded.profiles += nested.loaded.profiles
     parent.nested_results += report.parts
     if report.outcome == "waiting":
         raise NotReady(report.sentence, context={"part": part})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 
 from slapos.build.release import is_complete, read_record, release_directory
 from slapos.node import layout
@@ -27,7 +28,10 @@ def observe_release(node: Node, release: str) -> ObservedRelease:
 
 
 def _changed(directory: str) -> tuple[str, ...]:
-    """Local profiles whose bytes are no longer those that were built.  Those behind URLs are compared when built."""
+    """Local profiles, templates and patches whose bytes are no longer those that were built.
+
+    Those behind URLs are compared when built.
+    """
     record = read_record(directory)
     if record is None:
         return ()
@@ -36,11 +40,17 @@ def _changed(directory: str) -> tuple[str, ...]:
 
 
 def _sha256(path: str) -> str:
+    """Empty for what is no file; the path comes from the build's user, who may name a pipe."""
     try:
-        with open(path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        with open(path, "rb", opener=_opener) as stream:
+            is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+            return hashlib.file_digest(stream, "sha256").hexdigest() if is_file else ""
     except OSError:
         return ""
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _users(node: Node, release: str, directory: str) -> tuple[str, ...]:

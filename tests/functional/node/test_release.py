@@ -53,20 +53,20 @@ def releases(node: RealNode) -> list[str]:
     return [item["release"] for item in operations.status(node.config)["releases"] if item["wanted"] == "available"]
 
 
-@pytest.fixture
-def changed(site: Site) -> Iterator[None]:
-    """The release under its URL, with other bytes."""
-    path = Path(site.release)
+@pytest.fixture(params=["software.cfg", "instance.cfg.in"])
+def changed(site: Site, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file of the release, which now has other bytes under the same URL."""
+    path = Path(site.release).with_name(request.param)
     before = path.read_text()
     path.write_text(before + "\n# changed\n")
-    yield
+    yield path
     path.write_text(before)
 
 
-def test_changed_release_is_seen(site: Site, node: RealNode, changed: None) -> None:
+def test_changed_release_is_seen(site: Site, node: RealNode, changed: Path) -> None:
     (plan,) = operations.plan_node(node.config, [site.release])
     assert plan.actions == ()
-    assert f"{site.release} changed since it was built" in plan.skips[0].reason
+    assert f"{changed} changed since it was built" in plan.skips[0].reason
 
 
 def test_plan_says_what_would_be_done_and_does_nothing(site: Site, node: RealNode) -> None:

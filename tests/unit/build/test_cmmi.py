@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
+from slapos.build.fetch.profiles import PROFILE_LIMITS
+from slapos.build.job import Job, Profiled, Result
 from slapos.build.place import Place
+from slapos.build.run import execute
 from tests.unit.build.profiles import listing, outcomes, run_profile
+from tests.unit.build.web import Web, serving
 
 MAKEFILE = """
 all:
@@ -142,3 +147,59 @@ def test_what_a_killed_run_left_is_not_taken_for_whole(tmp_path: Path, cut: str)
     assert place.is_whole
     assert (tmp_path / "tool" / "v").read_text() == "1"
     assert os.listdir(tmp_path) == ["tool"]
+
+
+PATCH = "--- a/patched\n+++ b/patched\n@@ -1 +1 @@\n-before\n+{}\n"
+
+
+def run_served(tmp_path: Path, web: Web, source: Path, more: str) -> Result:
+    """A run of the profile read over http."""
+    web.files["/release/software.cfg"] = profile(source, f"patch-options = -p1\n{more}").encode()
+    (tmp_path / "work").mkdir(exist_ok=True)
+    return execute(Job("build", str(tmp_path / "work"), f"{web.url}/release/software.cfg", ""))
+
+
+def test_a_patch_beside_a_profile_read_over_http(tmp_path: Path, source: Path) -> None:
+    more = "patches = ${:_profile_base_location_}/fix.patch"
+    patched = tmp_path / "work" / "parts" / "tool" / "bin" / "patched"
+    with serving() as web:
+        for word in ("after", "otherwise"):
+            data = web.files["/release/fix.patch"] = PATCH.format(word).encode()
+            web.requests.clear()
+            result = run_served(tmp_path, web, source, more)
+            assert result.outcome == "done", result.sentence
+            assert patched.read_text() == f"{word}\n"
+            assert [path for path, _ in web.requests].count("/release/fix.patch") == 1
+            noted = Profiled(f"{web.url}/release/fix.patch", hashlib.sha256(data).hexdigest(), len(data))
+            assert noted in result.profiles
+        assert [part.outcome for part in run_served(tmp_path, web, source, more).parts] == ["kept"]
+        del web.files["/release/fix.patch"]
+        error = run_served(tmp_path, web, source, more).error
+        assert error is not None and error["reference"] == "missing-patch"
+        assert patched.read_text() == "otherwise\n"
+        web.files["/release/fix.patch"] = b"x" * (PROFILE_LIMITS.size + 1)
+        error = run_served(tmp_path, web, source, more).error
+        assert error is not None and error["reference"] == "too-large"
+
+
+@pytest.mark.parametrize("form", ["#{}", "#sha256={}"])
+def test_a_patch_pinned_by_its_digest(tmp_path: Path, source: Path, form: str) -> None:
+    data = PATCH.format("after").encode()
+    with serving() as web:
+        web.files["/fix.patch"] = b"something else"
+        more = f"patches = {web.url}/fix.patch" + form.format(hashlib.sha256(data).hexdigest())
+        error = run_served(tmp_path, web, source, more).error
+        assert error is not None and error["reference"] == "wrong-checksum"
+        web.files["/fix.patch"] = data
+        assert run_served(tmp_path, web, source, more).outcome == "done"
+        assert (tmp_path / "work" / "parts" / "tool" / "bin" / "patched").read_text() == "after\n"
+        del web.files["/fix.patch"]
+        assert run_served(tmp_path, web, source, f"{more}\npre-build = true").outcome == "done", "from the cache"
+
+
+def test_a_patch_with_a_wrong_digest_is_refused(tmp_path: Path, source: Path) -> None:
+    patch = tmp_path / "fix.patch"
+    patch.write_text(PATCH.format("after"))
+    for digest, reference in (("0" * 64, "wrong-checksum"), ("sha256=12", "invalid-option")):
+        error = run_profile(tmp_path, profile(source, f"patches = {patch}#{digest}")).first_error
+        assert error is not None and error.reference == reference

@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from slapos.model.errors import HyperopenxError
+from slapos.build.job import Job
+from slapos.build.run import execute
+from slapos.model.errors import HyperopenxError, ProfileError
 from tests.unit.build.profiles import Give, make_buildout, outcomes, run_profile, write_profile
 from tests.unit.build.test_values import TEXTS, VALUES, canonical
+from tests.unit.build.web import serving
+
+
+@pytest.fixture
+def values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Give, "values", {"value": 1, "text": "", "json": "1"})
 
 
 def error_of(tmp_path: Path, text: str) -> HyperopenxError:
@@ -129,7 +137,42 @@ def test_mistakes_name_template_and_line(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense x y", "key x", "key x nocolon", "json x {", "import x no_such_module", "key"]
+    "failing",
+    [
+        "{{ 1 // 0 }}",
+        "{{ int('x') }}",
+        "{{ {}['k'] }}",
+        "{{ 'x' * 10 ** 20 }}",
+        "{{ os_path.join(1) }}",
+        "{{ os_path.getsize('/nowhere') }}",
+        "{{ dumps(dumps) }}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% include 'nothing' %}",
+    ],
+)
+@pytest.mark.usefixtures("values")
+def test_whatever_a_template_raises_is_an_error_of_the_profile(tmp_path: Path, failing: str) -> None:
+    (tmp_path / "bad.in").write_text(f"one\n{failing}\n")
+    text = JINJA.replace("inline = {% INLINE %}", "url = ${:_profile_base_location_}/bad.in")
+    text = text.replace("parts = t", "parts = t other") + "[other]\nrecipe = test:write\n"
+    report = run_profile(tmp_path, text)
+    assert outcomes(report)["other"] == "installed", "the other parts go on"
+    error = report.first_error
+    assert isinstance(error, ProfileError)
+    assert error.reference == "template-failed"
+    assert f"[t] output: the template {tmp_path}/bad.in, line 2 cannot" in error.message
+
+
+@pytest.mark.parametrize("more", ["extensions = no.such.extension", "inline = {{ chr(0xd800) }}"])
+@pytest.mark.usefixtures("values")
+def test_what_cannot_be_rendered_or_written(tmp_path: Path, more: str) -> None:
+    more = more if "inline" in more else f"{more}\ninline = x"
+    assert error_of(tmp_path, JINJA.replace("inline = {% INLINE %}", more)).reference == "template-failed"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import x ..", "import x", "nonsense x y", "key x", "key x nocolon", "json x {", "import x no_such_module", "key"],
 )
 def test_bad_context_lines(tmp_path: Path, line: str) -> None:
     text = JINJA.replace("import os_path os.path", line).replace("{% INLINE %}", "x")
@@ -159,3 +202,31 @@ def test_imports_once_and_digest(tmp_path: Path) -> None:
     (tmp_path / "t.in").write_text("x")
     wrong = "[buildout]\nparts = t\n[t]\nrecipe = hyperopenx:template\noutput = o\nurl = {}\nsha256 = 00\n"
     assert error_of(tmp_path, wrong.format(tmp_path / "t.in")).reference == "wrong-checksum"
+
+
+def test_imports_beside_a_profile_read_over_http(tmp_path: Path) -> None:
+    text = """[buildout]
+parts = t
+[t]
+recipe = hyperopenx:template.jinja2
+output = ${buildout:directory}/out
+import-list =
+  rawfolder lib ${:_profile_base_location_}/lib
+  rawfile one ${:_profile_base_location_}/one.in
+url = ${:_profile_base_location_}/t.in
+"""
+    (tmp_path / "work").mkdir()
+    with serving() as web:
+        files = {"software.cfg": text, "t.in": '{% include "lib/a" %}{% include "one" %}', "lib/a": "a", "one.in": "1"}
+        web.files = {f"/{name}": content.encode() for name, content in files.items()}
+        job = Job("build", str(tmp_path / "work"), f"{web.url}/software.cfg", "")
+        result = execute(job)
+        assert result.outcome == "done", result.sentence
+        assert (tmp_path / "work" / "out").read_text() == "a1"
+        assert {profile.location for profile in result.profiles} == {f"{web.url}/{name}" for name in files}
+        web.files["/lib/a"] = b"\n{{ 1 // 0 }}"
+        error = execute(job).error
+        assert error is not None and f"the template {web.url}/lib/a, line 2 cannot" in error["message"]
+        del web.files["/lib/a"]
+        error = execute(job).error
+        assert error is not None and error["reference"] == "template-failed"
