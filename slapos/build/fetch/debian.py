@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from slapos.build.fetch.aptsources import Archive, codenames, debian_archives, read_archives
@@ -48,25 +49,31 @@ class DebianArchive:
     def fetch(self, package: str, source: Source, target: str, seconds: float) -> str:
         """Bring a file of ``package`` with an accepted digest to ``target``; its sha256.
 
-        The indexes of the machine's own release are asked first, then those of the others.  ``Unavailable`` when
-        apt or the record is missing.
+        The indexes of the machine's own release are asked first, then those of the others; what one suite cannot
+        give, another may.  ``Unavailable`` with all that was tried when apt or the record is missing.
         """
         archives = read_archives(self.apt_directory)
         names = codenames(archives)
         if not names or not os.path.exists(_APT_HELPER):
             raise _missing(package, "this machine has no Debian source archive configured")
-        reasons = []
+        tried: dict[str, str] = {}
         for codename in names:
             release = _Release(os.path.join(self.directory, codename), self.apt_directory)
             try:
-                record = release.find(debian_archives(archives, codename), source, seconds)
+                records = release.find(debian_archives(archives, codename), source, seconds)
             except Unavailable as error:
-                reasons.append(f"{codename}: {error.message.rstrip('.')}")
+                tried[codename] = error.message.rstrip(".")
                 continue
-            if record is not None:
-                return release.download(record, target, seconds)
-            reasons.append(f"{codename}: no file of these digests")
-        raise _missing(package, "; ".join(reasons))
+            if not records:
+                tried[codename] = "no file of these digests"
+            for record in records:
+                if record.uri in tried:
+                    continue
+                try:
+                    return release.download(record, target, seconds)
+                except Unavailable as error:
+                    tried[record.uri] = error.message.removeprefix(f"{record.uri}: ").rstrip(".")
+        raise _missing(package, "; ".join(f"{place}: {why}" for place, why in tried.items()))
 
 
 class _Release:
@@ -77,17 +84,17 @@ class _Release:
         self.apt_directory = apt_directory
         self.stamp = os.path.join(directory, "updated")
 
-    def find(self, archives: list[Archive], source: Source, seconds: float) -> Record | None:
-        """The record of a file with an accepted digest; newer indexes are asked for only when it is not found."""
+    def find(self, archives: list[Archive], source: Source, seconds: float) -> list[Record]:
+        """Where a file with an accepted digest lies; newer indexes are asked for only when it is not found."""
         os.makedirs(self.directory, exist_ok=True)
         with locked(os.path.join(self.directory, "lock"), timeout=seconds, what="The index of the Debian archive"):
             text = "\n".join(archive.as_stanza() for archive in archives)
             known = self._configure(text) and os.path.exists(self.stamp)
-            record = self._search(source) if known else None
-            if record is None and not (known and self._is_fresh()):
+            records = self._search(source) if known else []
+            if not records and not (known and self._is_fresh()):
                 self._update(seconds)
-                record = self._search(source)
-            return record
+                records = self._search(source)
+            return records
 
     def download(self, record: Record, target: str, seconds: float) -> str:
         """Let apt bring the file and check it."""
@@ -141,15 +148,15 @@ class _Release:
             raise Unavailable(f"apt-get update: {_last_line(done)}", reference="unreachable")
         atomic_write(self.stamp, "", fsync=False)
 
-    def _search(self, source: Source) -> Record | None:
+    def _search(self, source: Source) -> list[Record]:
+        """The records of every suite, each place once, in the order of the machine's sources."""
         done = self._run(["apt-get", "indextargets", "--format", "$(FILENAME) $(REPO_URI)", "Created-By: Sources"], 60)
+        found: list[Record] = []
         for line in done.text.splitlines():
             path, _, uri = line.partition(" ")
             if uri and os.path.exists(path) and os.path.getsize(path):
-                record = find_record(path, uri, source.sha256)
-                if record is not None:
-                    return record
-        return None
+                found += find_records(path, uri, source.sha256)
+        return list(dict.fromkeys(found))
 
     def _run(self, command: list[str], seconds: float) -> Completed:
         environment = {**CLEAN_ENVIRONMENT, "APT_CONFIG": f"{self.directory}/first.conf"}
@@ -157,21 +164,20 @@ class _Release:
         return run(command, launch=Launch(directory=self.directory, environment=environment), timeout=seconds)
 
 
-def find_record(index: str, uri: str, digests: tuple[str, ...]) -> Record | None:
-    """The file with one of the ``digests`` in an uncompressed ``Sources`` index of the archive ``uri``."""
+def find_records(index: str, uri: str, digests: tuple[str, ...]) -> Iterator[Record]:
+    """The files with one of the ``digests`` in an uncompressed ``Sources`` index of the archive ``uri``."""
     with open(index, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for digest in digests:
             position = data.find(f"\n {digest} ".encode())
-            if position < 0:
-                continue
-            begin = data.rfind(b"\n\n", 0, position) + 1
-            end = data.find(b"\n\n", position)
-            stanza = data[begin : end if end >= 0 else len(data)].decode("utf-8", errors="replace")
-            directory = re.search(r"^Directory: (.+)$", stanza, re.MULTILINE)
-            file = re.search(rf"^ {digest} \d+ (\S+)$", stanza, re.MULTILINE)
-            if directory and file:
-                return Record(f"{uri.rstrip('/')}/{directory[1]}/{file[1]}", digest)
-    return None
+            while position >= 0:
+                begin = data.rfind(b"\n\n", 0, position) + 1
+                end = data.find(b"\n\n", position)
+                stanza = data[begin : end if end >= 0 else len(data)].decode("utf-8", errors="replace")
+                directory = re.search(r"^Directory: (.+)$", stanza, re.MULTILINE)
+                file = re.search(rf"^ {digest} \d+ (\S+)$", stanza, re.MULTILINE)
+                if directory and file:
+                    yield Record(f"{uri.rstrip('/')}/{directory[1]}/{file[1]}", digest)
+                position = data.find(f"\n {digest} ".encode(), end) if end >= 0 else -1
 
 
 def _content(path: str) -> str:

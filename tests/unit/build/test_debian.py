@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from slapos.build.fetch.aptsources import Archive, codenames, debian_archives, read_archives
-from slapos.build.fetch.debian import Record, find_record
+from slapos.build.fetch.debian import Record, find_records
 from slapos.build.fetch.sources import Fetcher
 from slapos.build.recipe import Source
 from slapos.model.errors import BuildFailed, Unavailable
@@ -132,11 +133,33 @@ def test_both_formats_of_sources(tmp_path: Path) -> None:
     assert "\n .\n abc\n" in stanza
 
 
-def test_record_in_an_index(tmp_path: Path) -> None:
+def test_records_in_an_index(tmp_path: Path) -> None:
     index = tmp_path / "Sources"
     index.write_text(STANZA.format(other="0" * 64, digest=DIGEST, size=19))
-    record = find_record(str(index), "http://h/debian/", ("e" * 64, DIGEST))
-    assert record == Record("http://h/debian/pool/main/h/hello/hello_1.0.orig.tar.gz", DIGEST)
-    first = find_record(str(index), "http://h", ("0" * 64,))
-    assert first is not None and first.uri.endswith("hello_1.0-1.dsc")
-    assert find_record(str(index), "http://h", ("1" * 64,)) is None
+    found = list(find_records(str(index), "http://h/debian/", ("e" * 64, DIGEST)))
+    assert found == [Record("http://h/debian/pool/main/h/hello/hello_1.0.orig.tar.gz", DIGEST)]
+    found = list(find_records(str(index), "http://h", ("0" * 64,)))
+    assert [os.path.basename(record.uri) for record in found] == ["hello_1.0-1.dsc", "other.dsc"]
+    assert list(find_records(str(index), "http://h", ("1" * 64,))) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/apt/apt-helper"), reason="needs apt")
+def test_what_one_suite_cannot_give_another_may(tmp_path: Path, archive: Path) -> None:
+    """The same bytes are in two archives; the file of the first is gone."""
+    other = tmp_path / "other"
+    shutil.copytree(archive, other)
+    gone = archive / "pool" / "main" / "h" / "hello" / "hello_1.0.orig.tar.gz"
+    gone.unlink()
+    directory = Path(apt_directory(tmp_path, archive))
+    with open(directory / "sources.list", "a") as stream:
+        stream.write(f"deb [trusted=yes] file:{other} trixie main\n")
+    fetcher = Fetcher(cache=str(tmp_path / "cache"), apt_directory=str(directory))
+    source = Source("http://127.0.0.1:1/x", (DIGEST,), ("debian:hello",))
+    assert Path(fetcher.fetch(source)).read_bytes() == DATA
+    second = other / "pool" / "main" / "h" / "hello" / "hello_1.0.orig.tar.gz"
+    second.unlink()
+    shutil.rmtree(tmp_path / "cache" / "sha256")
+    with pytest.raises(Unavailable) as caught:
+        fetcher.fetch(source)
+    assert str(gone) in caught.value.message
+    assert str(second) in caught.value.message
