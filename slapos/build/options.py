@@ -135,6 +135,10 @@ class OptionsView(Mapping[str, Value]):
             option, default, "line_items", lambda text: [*filter(None, map(str.strip, text.split("\n")))]
         )
 
+    def names(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
+        """What white space divides, without quoting, before substitution; a list value gives its items."""
+        return self._split(option, default, "name_items", str.split)
+
     def words(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
         """The words as a POSIX shell splits them, before substitution: a value is never split into arguments."""
         return self._split(option, default, "word_items", shlex.split)

@@ -116,6 +116,10 @@ class Recipe:
         """See :meth:`OptionsView.lines`."""
         return self.view.lines(option, default)
 
+    def names(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
+        """See :meth:`OptionsView.names`."""
+        return self.view.names(option, default)
+
     def words(self, option: str, default: list[str] | tuple[str, ...] | Required = REQUIRED) -> list[str]:
         """See :meth:`OptionsView.words`."""
         return self.view.words(option, default)

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
 from slapos.cookbook.connection import CONNECTION_OPTIONS, client_of, guid_of, instance_of
-from slapos.cookbook.pieces import names
 from slapos.cookbook.places import make_parents, path_below
 from slapos.model.errors import InputError, Unavailable
 from slapos.pki.certificates import CertificateInfo, describe, issued_by
@@ -95,13 +94,13 @@ class Certificate(Recipe):
 
     def _wanted(self) -> tuple[list[str], list[str]]:
         """Addresses (canonical text) and DNS names of the server."""
-        given = names(self, "addresses")
+        given = self.names("addresses", ())
         found = given or [address.ip for address in instance_of(self).addresses]
         try:
             addresses = sorted({str(ipaddress.ip_address(address)) for address in found})
         except ValueError as error:
             raise self.error("addresses", f"{error}.", reference="invalid-option") from error
-        wanted = sorted(set(names(self, "names")))
+        wanted = sorted(set(self.names("names", ())))
         for name in wanted:
             if not _NAME.fullmatch(name) or len(name) > 253:
                 raise self.error("names", f"{name[:100]!r} is no DNS name.", reference="invalid-option")

@@ -6,7 +6,6 @@ import os
 import re
 
 from slapos.build.recipe import Recipe
-from slapos.cookbook.pieces import names
 
 # What these give is part of our own distribution, which every launcher of ours runs in.
 _OURS = frozenset({"hyperopenx", "slapos-core", "slapos-cookbook", "slapos-toolbox"})
@@ -17,7 +16,7 @@ def egg_paths(recipe: Recipe) -> list[str]:
 
     The whole directory and not only what is named: which other eggs those need is known to their installer alone.
     """
-    wanted = {_normalised(re.split(r"[\[<>=!~; ]", name)[0]) for name in names(recipe, "eggs")} - _OURS
+    wanted = {_normalised(re.split(r"[\[<>=!~; ]", name)[0]) for name in recipe.names("eggs", ())} - _OURS
     if not wanted:
         return []
     main = recipe.buildout["buildout"]

@@ -8,7 +8,7 @@ import shutil
 from typing import ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
-from slapos.cookbook.pieces import names, shell_text
+from slapos.cookbook.pieces import shell_text
 from slapos.cookbook.places import check_argument, check_name, file_below, make_parents, path_below
 from slapos.cookbook.script import exec_script
 from slapos.model.errors import MachineError
@@ -111,7 +111,7 @@ class Entry(Recipe):
         return Description(outputs={"path": os.path.join(directory, title)})
 
     def install(self) -> list[str]:
-        logs = [_plain_path(self.view, "log", log) for log in names(self, "log")]
+        logs = [_plain_path(self.view, "log", log) for log in self.names("log", ())]
         if not logs:
             raise self.error("log", "names no file.", reference="missing-option")
         path = self.text("path")

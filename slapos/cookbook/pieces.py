@@ -1,19 +1,18 @@
-"""Words and lines of an option, divided before values are put in.
+"""Options that are more than a list of items, divided before values are put in: ``NAME=value`` lines and shell text.
 
-``command-line = ${nginx:location}/sbin/nginx -t "${slap:configuration.title}"`` is split as the packager wrote it;
-a reference is always a part of one word or of one line, whatever its value contains.  Only a value that is a list
-gives several words, when it stands alone as a word.
+A reference is always a part of one name, value or shell word, whatever its value contains.  Lists of lines, names and
+words are the engine's own (:class:`slapos.build.recipe.Recipe`).
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from typing import Any, cast
 
 from slapos.build.profile.expression import Reference
 from slapos.build.profile.section import Options
+from slapos.build.profile.splitting import split_lines
 from slapos.build.recipe import Recipe
 from slapos.build.values import as_text
 
@@ -23,31 +22,11 @@ _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+=,-]*")
 
-Split = Callable[[str], list[str]]
-
-
-def words(recipe: Recipe, option: str, default: str = "") -> list[str]:
-    """The option as shell words; a list value is the words themselves."""
-    try:
-        return _divided(recipe, option, default, shlex.split)
-    except ValueError as error:
-        raise recipe.error(option, f"cannot be split into words: {error}.", reference="invalid-option") from error
-
-
-def names(recipe: Recipe, option: str, default: str = "") -> list[str]:
-    """The option split at white space, without quoting."""
-    return _divided(recipe, option, default, str.split)
-
-
-def lines(recipe: Recipe, option: str, default: str = "") -> list[str]:
-    """The option's lines, stripped, without empty ones."""
-    return _divided(recipe, option, default, _lines)
-
 
 def pairs(recipe: Recipe, option: str) -> list[tuple[str, str]]:
     """Lines ``NAME=value``: what stands left and right of the first ``=`` as written, blanks around it dropped."""
-    text, values = _marked(recipe, option, "")
-    halves = [line.partition("=")[::2] for line in _lines(text)]
+    text, values = _marked(recipe, option)
+    halves = [line.partition("=")[::2] for line in split_lines(text)]
     return [(_filled(name.strip(), values), _filled(value.strip(), values)) for name, value in halves]
 
 
@@ -56,7 +35,7 @@ def shell_text(recipe: Recipe, option: str) -> str:
 
     A value that the shell could read otherwise is quoted; within quotes of the packager's it is refused.
     """
-    text, values = _marked(recipe, option, "")
+    text, values = _marked(recipe, option)
     if _MARK.fullmatch(text) and isinstance(values[0], list):
         return shlex.join(as_text(item) for item in values[0])
     result, position = "", 0
@@ -91,34 +70,18 @@ def _in_quotes(text: str) -> bool:
     return bool(quote)
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _divided(recipe: Recipe, option: str, default: str, split: Split) -> list[str]:
-    text, values = _marked(recipe, option, default)
-    result: list[str] = []
-    for piece in split(text):
-        alone = _MARK.fullmatch(piece)
-        if alone and isinstance(values[int(alone.group(1))], list):
-            result.extend(as_text(item) for item in values[int(alone.group(1))])
-        else:
-            result.append(_filled(piece, values))
-    return result
-
-
 def _filled(piece: str, values: list[Any]) -> str:
     return _MARK.sub(lambda found: as_text(values[int(found.group(1))]), piece)
 
 
-def _marked(recipe: Recipe, option: str, default: str) -> tuple[str, list[Any]]:
+def _marked(recipe: Recipe, option: str) -> tuple[str, list[Any]]:
     """The option's own text with a mark for each reference, and the values that belong to the marks."""
     options = cast("Options", recipe.options)
     while True:
         text = _written(options, option)
         if text is None:
-            value = options.get(option, default)
-            return (value, []) if value is default else (f"{_OPEN}0{_CLOSE}", [value])
+            value = options.get(option)
+            return ("", []) if value is None else (f"{_OPEN}0{_CLOSE}", [value])
         parts = options.compile(text, options.origin(option), option)
         if len(parts) != 1 or not isinstance(parts[0], Reference):
             break

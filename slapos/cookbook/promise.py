@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
 from slapos.cookbook.eggs import egg_paths
-from slapos.cookbook.pieces import words
 from slapos.cookbook.places import check_argument, check_name, file_below, make_parents
 from slapos.cookbook.script import exec_script
 from slapos.system.files import write_if_changed
@@ -127,7 +126,7 @@ class Promise(Recipe):
                 )
             write_if_changed(path, plugin_text(self, module, self.text("class", "RunPromise")), 0o644)
         else:
-            arguments = [check_argument(self, "command-line", word) for word in words(self, "command-line")]
+            arguments = [check_argument(self, "command-line", word) for word in self.words("command-line", ())]
             if not arguments:
                 raise self.error("command-line", "names no program.", reference="missing-option")
             write_if_changed(path, exec_script(arguments), 0o700)

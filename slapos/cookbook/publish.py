@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from slapos.build.recipe import Recipe
 from slapos.cookbook.connection import as_json, flat, guid_of, has_document
-from slapos.cookbook.pieces import names
 from slapos.cookbook.publication import publish_once
 from slapos.model.text import check_texts
 
@@ -22,7 +21,7 @@ class Publish(Recipe):
 
     def setup(self) -> None:
         # The sections are used here, so that they are processed before this one and block it while they wait.
-        for section in names(self, "-extends"):
+        for section in self.names("-extends", ()):
             self.buildout[section]
 
     def install(self) -> list[str]:

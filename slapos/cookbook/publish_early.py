@@ -10,7 +10,6 @@ from slapos.build.profile.reader import Step
 from slapos.build.recipe import Recipe
 from slapos.build.values import dumps
 from slapos.cookbook.connection import as_json, client_of, decoded_connection, guid_of, has_document, instance_of
-from slapos.cookbook.pieces import lines
 from slapos.cookbook.publication import publish_once
 from slapos.model.text import check_texts
 
@@ -49,7 +48,7 @@ class PublishEarly(Recipe):
 
     def _wanted(self) -> list[tuple[str, str, str]]:
         result = []
-        for line in lines(self, "-init"):
+        for line in self.lines("-init", ()):
             name, _, target = line.partition(" ")
             section, colon, option = target.strip().partition(":")
             if not (name and section and colon and option):

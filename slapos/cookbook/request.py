@@ -16,7 +16,6 @@ from slapos.cookbook.connection import (
     flat,
     guid_of,
 )
-from slapos.cookbook.pieces import names
 from slapos.model.errors import HyperopenxError, InputError, NotReady
 from slapos.model.objects import Instance, InstanceRequest
 from slapos.model.states import InstanceState
@@ -55,7 +54,7 @@ class Request(Recipe):
         return Description()
 
     def setup(self) -> None:
-        for key in names(self, "return"):
+        for key in self.names("return", ()):
             self.set(f"connection-{key}", "")
         self.failure: HyperopenxError | None = None
         self.missing: list[str] = []
@@ -70,7 +69,7 @@ class Request(Recipe):
             if not self.optional and not isinstance(error, NotReady):
                 raise
             self.failure = error
-            self.missing = names(self, "return")
+            self.missing = self.names("return", ())
             self._set_state("", "", "")
             return
         self._take(answer)
@@ -120,7 +119,7 @@ class Request(Recipe):
 
     def _take(self, answer: Instance) -> None:
         known = decoded_connection(answer.connection)
-        for key in names(self, "return"):
+        for key in self.names("return", ()):
             if key in known:
                 self.set(f"connection-{key}", known[key])
             else:

@@ -11,7 +11,7 @@ import shlex
 from typing import ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
-from slapos.cookbook.pieces import names, pairs, words
+from slapos.cookbook.pieces import pairs
 from slapos.cookbook.places import check_argument, file_below, make_parents
 from slapos.cookbook.script import exec_script
 from slapos.system.files import write_if_changed
@@ -58,7 +58,7 @@ class Wrapper(Recipe):
     def install(self) -> list[str]:
         base = self.text("path")
         text = self._text()
-        restart = self._digest(text, names(self, "hash-files") + names(self, "hash-existing-files"))
+        restart = self._digest(text, self.names("hash-files", ()) + self.names("hash-existing-files", ()))
         path = f"{base}-{restart[:32]}" if self.boolean("hash-in-name", False) else base
         make_parents(path)
         write_if_changed(path, text, 0o700)
@@ -72,7 +72,7 @@ class Wrapper(Recipe):
         return self.install()
 
     def _text(self) -> str:
-        arguments = [check_argument(self, "command-line", word) for word in words(self, "command-line")]
+        arguments = [check_argument(self, "command-line", word) for word in self.words("command-line", ())]
         if not arguments:
             raise self.error("command-line", "names no program.", reference="missing-option")
         return exec_script(arguments, self._preparation())
@@ -80,13 +80,13 @@ class Wrapper(Recipe):
     def _preparation(self) -> list[str]:
         """Shell lines before ``exec``, in the order in which a program wants them done."""
         result = [f"export {key}={shlex.quote(value)}" for key, value in self._environment().items()]
-        ignored = [signal.removeprefix("SIG") for signal in names(self, "sig-ign")]
+        ignored = [signal.removeprefix("SIG") for signal in self.names("sig-ign", ())]
         for signal in ignored:
             if signal not in _SIGNALS:
                 raise self.error("sig-ign", f"{signal[:20]!r} is no signal for this.", reference="invalid-option")
         if ignored:
             result.append(f"trap '' {' '.join(ignored)}")
-        awaited = [check_argument(self, "wait-for-files", path) for path in names(self, "wait-for-files")]
+        awaited = [check_argument(self, "wait-for-files", path) for path in self.names("wait-for-files", ())]
         result += [f"until [ -e {shlex.quote(path)} ]; do sleep 0.2; done" for path in awaited]
         for option, operator in (("redirect-stdout", ">>"), ("redirect-stderr", "2>>")):
             target = check_argument(self, option, self.text(option, ""))
@@ -119,8 +119,8 @@ class Wrapper(Recipe):
         relative = os.path.relpath(os.path.dirname(path), self.directory)
         if relative not in _SERVICE_DIRECTORIES:
             return ""
-        check = [check_argument(self, "reload-check-command", word) for word in words(self, "reload-check-command")]
-        reloaded = names(self, "reload-files")
+        check = [check_argument(self, "reload-check-command", word) for word in self.words("reload-check-command", ())]
+        reloaded = self.names("reload-files", ())
         facts = {
             "restart": restart,
             "reload": self._digest("", reloaded) if reloaded else "",

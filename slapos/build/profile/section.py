@@ -14,7 +14,7 @@ import zc.buildout.buildout
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.expression import BadReference, Part, Reference, compiled
 from slapos.build.profile.reader import Section, final_text
-from slapos.build.profile.splitting import items, split_lines, split_words
+from slapos.build.profile.splitting import items, split_lines, split_names, split_words
 from slapos.build.recipe import Description, Recipe, identity, view_of
 from slapos.build.values import MARKER, Value, as_text, checked, loads
 from slapos.model.errors import ProfileError
@@ -224,6 +224,10 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
     def line_items(self, option: str) -> list[str]:
         """The lines of an option, split before substitution (see :mod:`slapos.build.profile.splitting`)."""
         return items(self, option, split_lines)
+
+    def name_items(self, option: str) -> list[str]:
+        """The names of an option, split at white space before substitution."""
+        return items(self, option, split_names)
 
     def word_items(self, option: str) -> list[str]:
         """The words of an option as a shell splits them, before substitution."""

@@ -209,7 +209,17 @@ def test_lines_and_words_are_split_before_values_are_put_in(tmp_path: Path, monk
           ${slap:list}
         words = run "${slap:y} z" ${slap:y} ${slap:list} ${:more}
         more = --flag 'two words'
+        whole = ${:more}
+        quoted = "${:more}"
+        names = a ${:others} x-${slap:y}
+          ${slap:y} ${slap:list}
+        others = b
+          c-${slap:x} d
         """,
     )["part"].recipe
     assert view.lines("lines") == ["A=1", "B=2", "X=1\nEVIL=2", "1\nEVIL=2", "p q", "r"]
-    assert view.words("words") == ["run", "a 'b z", "a 'b", "p q", "r", "--flag", "two words"]
+    assert view.words("words") == ["run", "a 'b z", "a 'b", "p q", "r", "--flag 'two words'"]
+    assert view.words("whole") == ["--flag", "two words"]
+    assert view.words("quoted") == ["--flag 'two words'"]
+    assert view.names("names") == ["a", "b", "c-1\nEVIL=2", "d", "x-a 'b", "a 'b", "p q", "r"]
+    assert (view.names("absent", ()), view.words("absent", ())) == ([], [])
