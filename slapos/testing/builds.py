@@ -8,13 +8,15 @@ profile, a recipe or the engine changed, the build is continued: the engine does
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import slapos.build
 from slapos.build.release import forget_completion, is_complete, release_directory
@@ -25,8 +27,7 @@ from slapos.system.users import identity
 
 VARIABLE = "HYPEROPENX_TEST_SOFTWARE_ROOT"
 CATALOGUE = ("component", "stack", "software")
-LOCK_SECONDS = 3600.0
-_DIGEST = "made-of"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,39 @@ class KeptBuild:
         return release_directory(self.options["software_root"], self.release)
 
     @contextlib.contextmanager
-    def building(self, user: str | None = None) -> Iterator[None]:
-        """Inside, a node whose builds run as ``user`` may build it; one process at a time, the others wait."""
-        with locked(str(self.directory / "building.lock"), LOCK_SECONDS, f"The kept build of {self.name}"):
-            self._invalidate()
-            if not is_complete(self.built):
-                self._own(user)
-            yield
+    def held(self, build: Callable[[], T], user: str | None = None) -> Iterator[T]:
+        """``build`` is called, alone when there is something to build; nobody else builds until the block ends.
 
-    def _invalidate(self) -> None:
+        ``user``: as whom the node of this caller builds.
+        """
+        handle = os.open(self.directory / f"{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            if not self._is_fresh():
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                self._make_ready(user)
+                built = build()
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            else:
+                built = build()
+            yield built
+        finally:
+            os.close(handle)
+
+    @property
+    def _made_of(self) -> Path:
+        return self.directory / f"{self.name}.digest"
+
+    def _is_fresh(self) -> bool:
         """It counts as built only for the sources that it was built from."""
-        wanted, path = _digest(self.directory / "catalogue"), self.directory / f"{_DIGEST}-{self.name}"
-        if not path.exists() or path.read_text() != wanted:
+        digest = self._made_of.read_text() if self._made_of.exists() else ""
+        return is_complete(self.built) and digest == _digest(self.directory / "catalogue")
+
+    def _make_ready(self, user: str | None) -> None:
+        if not self._is_fresh():  # somebody else may have built it meanwhile
             forget_completion(self.built)
-            path.write_text(wanted)
+            self._own(user)
+            self._made_of.write_text(_digest(self.directory / "catalogue"))
 
     def _own(self, user: str | None) -> None:
         """What an earlier node's user left must be writable for this one."""

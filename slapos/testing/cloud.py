@@ -50,6 +50,7 @@ class Cloud:
         self, directory: str | os.PathLike[str], *, release: str = "", kept: KeptBuild | None = None, **node: Any
     ) -> None:
         self.kept = kept
+        self._holding = contextlib.ExitStack()
         self.release = release if kept is None else kept.release
         self.master = MasterServer(directory, release_roots=(os.path.dirname(self.release),))
         self.node = NodeServer(self.master, **{**({} if kept is None else kept.options), **node})
@@ -61,10 +62,8 @@ class Cloud:
 
     def build(self, seconds: float = BUILD_SECONDS) -> Supply:
         """Supply the release and wait until it is built; a failure shows its sentence."""
-        user = self.node.config.software_user_name
-        with contextlib.nullcontext() if self.kept is None else self.kept.building(user):
-            self.client.supply(self.node.reference, self.release)
-            return wait_for(self.supply, seconds, f"{self.release} is built", until=_is_settled, step=_LOOK_SECONDS)
+        self.client.supply(self.node.reference, self.release)
+        return wait_for(self.supply, seconds, f"{self.release} is built", until=_is_settled, step=_LOOK_SECONDS)
 
     def supply(self) -> Supply:
         supplies = self.client.node(self.node.reference).supplies
@@ -119,12 +118,17 @@ class Cloud:
         self.master.start()
         try:
             self.node.__enter__()
-            supply = self.build()
+            supply = self._build()
             assert supply.reported is SupplyReport.AVAILABLE, f"{supply.sentence}\n{self.node.log_tail()}"
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def _build(self) -> Supply:
+        if self.kept is None:
+            return self.build()
+        return self._holding.enter_context(self.kept.held(self.build, self.node.config.software_user_name))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -132,6 +136,7 @@ class Cloud:
         try:
             self.node.remove()
         finally:
+            self._holding.close()
             self.master.__exit__(kind, error, trace)
 
 
