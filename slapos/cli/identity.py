@@ -11,6 +11,8 @@ from slapos.pki.files import load_key, load_or_create_key, load_text, recover_pa
 from slapos.pki.keys import new_key
 from slapos.pki.renewal import renewal_due, sign_possession
 from slapos.pki.requests import make_csr
+from slapos.pki.tokens import authority_for
+from slapos.slap.authority import unverified_authority
 from slapos.slap.client import Client
 from slapos.slap.config import ClientConfig, client_config_text
 from slapos.system.files import atomic_write, make_directory
@@ -21,9 +23,18 @@ CONFIG_NAME = "slapos-client.cfg"
 def join(master_url: str, token: str, ca_pem: str, directory: str) -> tuple[ClientConfig, str]:
     """Redeem ``token``; write key, certificate and configuration to ``directory``.
 
-    Returns the configuration and the reference that the master gave.  The key is made here and stays here; it is
-    kept when the master cannot be reached, so that the same command can be tried again.
+    ``ca_pem`` verifies the master; empty: the fingerprint in the token does.  Returns the configuration and the
+    reference that the master gave.  The key is made here and stays here; it is kept when the master cannot be
+    reached, so that the same command can be tried again.
     """
+    ca_pem = ca_pem or authority_for(token, master_url, unverified_authority)
+    if not ca_pem:
+        raise InputError(
+            "This token does not say which authority the master must have.",
+            reference="no-authority",
+            context={"field": "ca-file", "address": master_url},
+            hint="Copy the token whole, or give --ca-file: ca.pem of the master, from somebody you trust.",
+        )
     make_directory(directory, 0o700)
     config = ClientConfig(
         master_url=master_url.rstrip("/"),

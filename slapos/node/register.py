@@ -11,6 +11,8 @@ from slapos.model.text import check_title
 from slapos.node.config import NodeConfig, load_config, write_config
 from slapos.pki.files import load_or_create_key, write_certificate
 from slapos.pki.requests import make_csr
+from slapos.pki.tokens import authority_for
+from slapos.slap.authority import unverified_authority
 from slapos.slap.client import Client
 from slapos.system.files import make_directory
 
@@ -21,7 +23,8 @@ def register(directory: str, wished: NodeConfig, token: str, *, ca_file: str = "
     """Enrol with ``token`` and write ``<directory>/slapos.cfg``; the configuration as written.
 
     ``wished`` has everything but the identity: its ``computer_id`` and files are filled in.  ``ca_file`` verifies the
-    master (empty: the authorities of the machine).  The key is made here, kept over retries, and never sent.
+    master; without it the token's fingerprint does, and for a token without one the authorities of the machine.  The
+    key is made here, kept over retries, and never sent.
     :class:`Conflict` ``already-registered`` when the directory holds a node.
     """
     path = os.path.join(directory, CONFIG_NAME)
@@ -37,6 +40,9 @@ def register(directory: str, wished: NodeConfig, token: str, *, ca_file: str = "
     make_directory(directory, 0o755)
     files: dict[str, Any] = {name: os.path.join(directory, leaf) for name, leaf in _FILES.items()}
     key = load_or_create_key(files["key_file"])
+    if not ca_file and (ca := authority_for(token, wished.master_url, unverified_authority)):
+        ca_file = files["master_ca_file"]
+        write_certificate(ca_file, ca)
     client = Client(master_url=wished.master_url, ca_file=ca_file)
     try:
         answer = client.enrol(token, make_csr(key, wished.name, "node"))

@@ -79,6 +79,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "certificate-unknown": Problem("The certificate is not one of this master", _UNPROVEN),
     "certificate-refused": Problem("The server refused the certificate", _UNPROVEN),
     "server-not-trusted": Problem("The server's certificate is not trusted", _REFUSED),
+    "authority-mismatch": Problem("The master is not the one that made the token", _REFUSED),
     "principal-gone": Problem("Who it names exists no longer", _UNPROVEN),
     "instance-gone": Problem("The instance that asks exists no longer", _REFUSED),
     "not-renewable": Problem("It is asked for anew, not renewed", _REFUSED),

@@ -18,19 +18,23 @@ from slapos.cli.output import emit
     "--ca-file",
     "--master-ca-file",
     "ca_file",
-    required=True,
+    default="",
     metavar="FILE",
-    help="The certificate of the master's authority (GET URL/ca.pem), from somebody you trust.",
+    help="Certificate of the master's authority, when the token does not name it.",
 )
 @click.option(
     "--directory", default="~/.slapos", show_default=True, metavar="DIRECTORY", help="Where your key is kept."
 )
 def join(master_url: str, token: str, ca_file: str, directory: str) -> None:  # fmt: skip
-    """Become a user of the master at URL. Your key is made here and never leaves this machine."""
+    """Become a user of the master at URL. Your key is made here and never leaves this machine.
+
+    The token says which authority the master must have; it is sent only to a master that has it.
+    """
     from slapos.cli.identity import join as join_master
     from slapos.cli.identity import read_ca
 
-    config, reference = join_master(master_url, token, read_ca(ca_file), os.path.abspath(os.path.expanduser(directory)))
+    ca_pem = read_ca(ca_file) if ca_file else ""
+    config, reference = join_master(master_url, token, ca_pem, os.path.abspath(os.path.expanduser(directory)))
     emit(
         {"reference": reference, "configuration": config.path},
         lambda: Text(f"You are {reference} at {config.master_url}; the configuration is {config.path}."),

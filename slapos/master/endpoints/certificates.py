@@ -13,18 +13,19 @@ from slapos.pki.certificates import CertificateInfo, describe, issued_by
 from slapos.pki.policy import NOTHING, Allowed, decide
 from slapos.pki.renewal import check_possession, check_renewable
 from slapos.pki.requests import read_csr
+from slapos.pki.tokens import secret_of, token_text
 
 
 def post_token(call: Call) -> Answer:
-    """A text that enrols once.  Not remembered for repetitions: a token is stored nowhere."""
+    """A text that enrols once and names our authority.  Not remembered for repetitions: a token is stored nowhere."""
     kind = PrincipalKind(call.text("kind"))
-    token = identities.create_token(call.tx, call.principal, kind, call.text("reference"), call.text("name"), call.now)
-    return Answer({"token": token})
+    secret = identities.create_token(call.tx, call.principal, kind, call.text("reference"), call.text("name"), call.now)
+    return Answer({"token": token_text(secret, call.tools.authority.ca_pem)})
 
 
 def post_enrolment(call: Call) -> Answer:
     """Redeem a token with a signing request; a request that is refused does not use the token up."""
-    principal = identities.redeem_token(call.tx, call.text("token"), call.now)
+    principal = identities.redeem_token(call.tx, secret_of(call.text("token")), call.now)
     return _sign(call, principal, NOTHING)
 
 

@@ -76,7 +76,7 @@ class RealNode:
 
     def __enter__(self) -> Self:
         token = self.master.operator.token("node", name=self.config.name)
-        self.config = register(str(self.directory), self.config, token, ca_file=self.master.ca_file)
+        self.config = register(str(self.directory), self.config, token)
         operations.format_node(self.config)
         return self
 

@@ -24,7 +24,7 @@ from slapos.system.short_paths import run_directory
     "--master-ca-file",
     default="",
     metavar="FILE",
-    help="Certificate of the master's authority; without it, the authorities of this machine are believed.",
+    help="Certificate of the master's authority, when the token does not name it.",
 )
 @click.option("--partition-number", default=10, show_default=True, help="How many instances it can hold.")
 @click.option("--node-number", default=1, show_default=True, help="1 to 250, another for each node of one machine.")
