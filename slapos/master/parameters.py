@@ -13,7 +13,7 @@ from sqlalchemy import select
 from slapos.master.calls import Preparation
 from slapos.master.storage import tables
 from slapos.master.storage.transaction import Transaction
-from slapos.model.errors import MachineError, NotFound, Unavailable
+from slapos.model.errors import HyperopenxError, MachineError, Unavailable
 from slapos.model.objects import InstanceRequest
 from slapos.model.states import InstanceState, SupplyState
 from slapos.schema.fetch import Fetch
@@ -25,9 +25,11 @@ def check_order(preparation: Preparation, request: InstanceRequest) -> tuple[str
     if request.state is InstanceState.DESTROYED:
         return ()
     supplied = preparation.read(lambda tx, principal: _is_supplied(tx, request.release))
-    if not supplied:
-        return ()
-    return check_parameters(request, preparation.tools.fetch)
+    if supplied:
+        return check_parameters(request, preparation.tools.fetch)
+    if request.state is not InstanceState.STOPPED and request.release.startswith(("/", "file:")):
+        check_release(request.release, preparation.tools.fetch)  # nothing is asked of other machines for it
+    return ()
 
 
 def check_parameters(request: InstanceRequest, fetch: Fetch) -> tuple[str, ...]:
@@ -46,11 +48,11 @@ def check_release(release: str, fetch: Fetch) -> tuple[str, ...]:
     """Warnings for a release that shall be supplied; an error when it does not exist or may not be read."""
     try:
         check_exists(release, fetch)
-    except NotFound as error:
-        error.context.setdefault("field", "release")
-        raise
     except (Unavailable, MachineError) as error:
         return (f"The master could not look at the release: {error.message}",)
+    except HyperopenxError as error:
+        error.context |= {"field": "release", "release": release}
+        raise
     return ()
 
 

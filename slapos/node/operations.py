@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 
-from slapos.model.errors import InputError, Unavailable
-from slapos.model.objects import InstanceReport, NodeFormat, SupplyStatus
-from slapos.model.states import InstanceState
+from slapos.model.errors import Conflict, HyperopenxError, InputError, Unavailable, machine_error
+from slapos.model.objects import Instance, InstanceReport, NodeFormat, SupplyStatus
+from slapos.model.states import Health, InstanceState
 from slapos.model.trouble import told as told_error
 from slapos.node.config import NodeConfig
 from slapos.node.context import Node, layout_of, make_client
@@ -22,12 +23,17 @@ from slapos.node.outbox import Outbox
 from slapos.node.partition.cycle import Cycle, plan_now, process_partition
 from slapos.node.partition.observe import observe
 from slapos.node.partition.promises import check_promises
+from slapos.node.partition.report import GRACE
 from slapos.node.plan import Action, Plan, plan_lines
 from slapos.node.records import load_record, load_release_record, remembered_releases
 from slapos.node.software.cycle import ReleaseCycle, plan_release_now, process_release
 from slapos.node.usage import collect_usage, deliver_usage
 from slapos.node.wiring import open_node, open_supervisor
 from slapos.system.locks import is_locked
+
+#: How long a round by hand waits for what starts, and how often it looks meanwhile.
+SETTLE_SECONDS = GRACE + 5.0
+SETTLE_STEP = 0.3
 
 log = logging.getLogger("slapos.node")
 
@@ -138,16 +144,50 @@ def _releases(node: Node) -> list[str]:
 
 def _software(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> list[dict[str, Any]]:
     return [
-        _result(process_release(node, release, told, on_action), told) for release in _releases(node) if chosen(release)
+        _told_result(release, partial(process_release, node, release, told, on_action), told)
+        for release in _releases(node)
+        if chosen(release)
     ]
 
 
 def _instances(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> list[dict[str, Any]]:
     return [
-        _result(process_partition(node, name, told, on_action), told)
-        for name in sorted(node.desired.state.partitions)
+        _told_result(name, partial(_settle, node, name, told, on_action), told)
+        for name in sorted(_formatted(node))
         if chosen(name)
     ]
+
+
+def _formatted(node: Node) -> Mapping[str, Instance | None]:
+    """The partitions; :class:`Conflict` ``not-formatted`` when there are none."""
+    if not node.desired.state.partitions:
+        raise Conflict(
+            f"The node {node.config.computer_id} is not formatted: it has no partitions.",
+            reference="not-formatted",
+            context={"node": node.config.computer_id},
+            hint="Run: slapos node format",
+        )
+    return node.desired.state.partitions
+
+
+def _settle(node: Node, name: str, told: Told, on_action: OnAction) -> Cycle:
+    """Cycles until the instance is no longer starting."""
+    end = time.monotonic() + SETTLE_SECONDS
+    while True:
+        cycle = process_partition(node, name, told, on_action)
+        starting = cycle.report is not None and cycle.report.health is Health.WORKING
+        if not starting or time.monotonic() > end:
+            return cycle
+        time.sleep(SETTLE_STEP)
+
+
+def _told_result(subject: str, cycle: Callable[[], Cycle | ReleaseCycle], told: Told) -> dict[str, Any]:
+    """One subject that fails does not keep the round from the others."""
+    try:
+        return _result(cycle(), told)
+    except (HyperopenxError, OSError) as error:
+        known = machine_error(error) if isinstance(error, OSError) else error
+        return _plain(subject, "failed", str(known)) | {"error": told_error(known)}
 
 
 def _result(cycle: Cycle | ReleaseCycle, told: Told) -> dict[str, Any]:
@@ -169,7 +209,7 @@ def _plain(subject: str, settled: str, sentence: str) -> dict[str, Any]:
 
 def _usage(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> list[dict[str, Any]]:
     results = []
-    for name, instance in sorted(node.desired.state.partitions.items()):
+    for name, instance in sorted(_formatted(node).items()):
         if instance is not None and chosen(name):
             troubles = collect_usage(node, name)
             settled = "failed" if troubles else "ok"
@@ -179,7 +219,7 @@ def _usage(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> list[
 
 def _promises(node: Node, chosen: Chosen, told: Told, on_action: OnAction) -> list[dict[str, Any]]:
     results = []
-    for name, instance in sorted(node.desired.state.partitions.items()):
+    for name, instance in sorted(_formatted(node).items()):
         if instance is None or instance.state is not InstanceState.STARTED or not chosen(name):
             continue
         found = check_promises(node, node.place(name), observe(node, name)[1], force=True)

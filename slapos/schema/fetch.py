@@ -127,9 +127,10 @@ class Fetcher:
             raise Refused(
                 f"{url} may not be read: {error.strerror}.", reference="release-refused", context={"url": url}
             ) from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise _missing(url)
         with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise _missing(url)
             # Judged again by what was opened: a link may have been changed in between.
             if not self._is_below_roots(os.readlink(f"/proc/self/fd/{descriptor}")):
                 raise self._elsewhere(url)

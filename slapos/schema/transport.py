@@ -62,10 +62,12 @@ def connect(host: str, port: int, limits: Limits) -> socket.socket:
         ) from error
     allowed = [entry for entry in found if limits.allow_private_addresses or is_public_address(str(entry[4][0]))]
     if not allowed:
+        addresses = sorted({str(entry[4][0]) for entry in found})
+        what = "is a private address" if addresses == [host] else f"has only private addresses ({', '.join(addresses)})"
         raise Refused(
-            f"{host} has only private addresses ({', '.join(sorted({str(entry[4][0]) for entry in found}))}).",
+            f"{host} {what}: nothing is fetched from there.",
             reference="private-address",
-            context={"host": host, "addresses": sorted({str(entry[4][0]) for entry in found})},
+            context={"host": host, "addresses": addresses},
             hint="Serve the release from a public address, or ask the operator to allow private addresses.",
         )
     last: OSError | None = None

@@ -7,6 +7,7 @@ The real one is ``requests`` over TLS.  ``trust_env`` is off (``.netrc`` would r
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from slapos.model.errors import HyperopenxError, MachineError, Refused, Unauthen
 
 CONNECT_SECONDS = 10.0
 POOL = 64  # connections kept
+_OF_LIBRARY = re.compile(r"^_ssl\.c:\d+: | \(_ssl\.c:\d+\)|^HTTPS?ConnectionPool\([^)]*\): ")
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _new_session() -> requests.Session:
 def unavailable(url: str, error: BaseException) -> Unavailable:
     """The server did not answer."""
     return Unavailable(
-        f"{url.partition('?')[0]} cannot be reached: {_cause(error)}.",
+        f"The master {_base(url)} cannot be reached: {_cause(error)}.",
         context={"address": url, "reason": _cause(error)},
         hint=f"Check that the master runs and is reachable: curl --insecure {_base(url)}/healthz",
     )
@@ -217,7 +219,7 @@ def _cause(error: BaseException) -> str:
             break
         inner = below
     text = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
-    return (text or type(inner).__name__)[:300]
+    return (_OF_LIBRARY.sub("", text) or type(inner).__name__)[:300]
 
 
 def _base(url: str) -> str:

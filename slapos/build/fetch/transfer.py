@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import requests
 
 from slapos.model.errors import HyperopenxError, InputError, NotFound, Unavailable
 
+_LAYER = re.compile(r"^(<[^>]*>|\w+\(host=[^)]*\)): ")
 _CHUNK = 64 * 1024  # what a broken connection may lose
 
 
@@ -115,8 +117,7 @@ def _reason(error: requests.RequestException) -> str:
     """The innermost reason, without the layers of the libraries."""
     inner = error.args[0] if error.args else error
     reason = getattr(inner, "reason", inner)
-    text = str(reason)
-    return text.rpartition(">: ")[2] if ">: " in text else text
+    return _LAYER.sub("", str(reason))
 
 
 def _check_status(url: str, response: requests.Response) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from slapos.cli.connection import open_client, release_url
 from slapos.cli.lazy import Command
-from slapos.cli.output import emit
+from slapos.cli.output import emit, say
 from slapos.model.states import SupplyState
 
 
@@ -21,5 +21,9 @@ def supply(release: str, node: str) -> None:
 
     URL may also be a path, or the name of a release of the catalogue.
     """
-    made = open_client().supply(node, release_url(release), SupplyState.AVAILABLE)
+    client = open_client()
+    made = client.supply(node, release_url(release), SupplyState.AVAILABLE)
     emit(dataclasses.asdict(made), lambda: Text(f"{made.node} builds {made.release}."))
+    for event in client.history(f"{made.node} {made.release}", limit=1):
+        if event.kind == "warning":  # of this very call: it came last
+            say(Text(event.sentence, style="yellow"))
