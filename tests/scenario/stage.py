@@ -16,10 +16,10 @@ from slapos.node import layout
 from slapos.slap.client import Tree
 from slapos.testing.builds import keep_build
 from slapos.testing.cloud import Cloud
+from slapos.testing.daemonlog import DaemonLog
 from slapos.testing.repositories import serve_repository
 from slapos.testing.waiting import wait_for
 from tests.scenario.changes import Change, Site, fetch, shows
-from tests.scenario.daemonlog import DaemonLog
 from tests.scenario.keeper import Keeper
 from tests.scenario.processes import Marked, TwiceWatch
 from tests.scenario.writers import Paper

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from slapos.node.plan import PHRASES, Kind
 
-_LINE = re.compile(r"\S+ \S+ (?:INFO|WARNING|ERROR) (?:partition |release )?(\S+): (.*)")
+_LINE = re.compile(r"(\S+ \S+) (?:INFO|WARNING|ERROR) (?:partition |release )?(\S+): (.*)")
 _ACTIONS = {
     kind: re.compile("".join((re.escape(phrase).replace(r"\{\}", r"\S+"), ": ."))) for kind, phrase in PHRASES.items()
 }
@@ -15,11 +16,12 @@ _ACTIONS = {
 
 @dataclass(frozen=True)
 class Line:
-    """``kind`` is None for a sentence: it ends the cycle of ``subject``."""
+    """``kind`` is None for a sentence: it ends the cycle of ``subject``.  ``at``: UTC epoch seconds."""
 
     subject: str
     text: str
     kind: Kind | None
+    at: float = 0.0
 
 
 def parse_line(text: str) -> Line | None:
@@ -27,8 +29,9 @@ def parse_line(text: str) -> Line | None:
     match = _LINE.fullmatch(text)
     if match is None:
         return None
-    said = match.group(2)
-    return Line(match.group(1), said, next((kind for kind, pattern in _ACTIONS.items() if pattern.match(said)), None))
+    date, subject, said = match.groups()
+    kind = next((kind for kind, pattern in _ACTIONS.items() if pattern.match(said)), None)
+    return Line(subject, said, kind, datetime.strptime(date, "%Y-%m-%d %H:%M:%S,%f").timestamp())
 
 
 class DaemonLog:
