@@ -84,8 +84,14 @@ class Watch:
             self._failing_since = None
             return
         self._failing_since = self._failing_since or time.monotonic()
-        if time.monotonic() - self._failing_since >= ERROR_SECONDS:
+        if time.monotonic() - self._failing_since >= ERROR_SECONDS and not self._is_at_work(supply):
             raise self._failure
+
+    def _is_at_work(self, supply: Supply | None) -> bool:
+        """Whether a new try runs: it may take longer than our patience with failures, and succeed."""
+        if supply is not None and supply.reported is not SupplyReport.AVAILABLE:
+            return supply.reported is SupplyReport.BUILDING
+        return self.instance.health is Health.WORKING
 
     def _find_failure(self, supply: Supply | None) -> BuildFailed | None:
         """The failure that the node has, also while it tries again: its error stays until a success."""

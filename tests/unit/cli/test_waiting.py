@@ -107,6 +107,14 @@ def test_failure_that_passes_is_no_failure() -> None:
     assert wait(Scripted(failing, WORKING, failing, INSTANCE))[0].health is Health.OK
 
 
+def test_a_new_try_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last error is still told while the next build runs, which may take minutes."""
+    monkeypatch.setattr(waiting, "ERROR_SECONDS", 0.0)
+    building = replace(supply(SupplyReport.BUILDING, "make nginx"), error={"message": "It was interrupted."})
+    client = Scripted(WORKING, WORKING, INSTANCE, supply=building)
+    assert wait(client)[0].health is Health.OK
+
+
 def test_counting_alone_is_no_news() -> None:
     shown = io.StringIO()
     progress = Progress(console=Console(file=shown, width=200))
