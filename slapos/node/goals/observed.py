@@ -33,7 +33,8 @@ class Running:
     """A service as the supervisor knows it.
 
     ``state``: running, crashing (started again after a delay), stopped, ended (a one-shot that did its work) or
-    failed (one that did not).  ``restart`` and ``reload`` are the digests of what runs.
+    failed (one that did not).  ``restart`` and ``reload`` are the digests of what runs; ``exit_code`` is that of the
+    last end, negative for a signal, None when nobody saw it; ``log`` is the path of its output.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Running:
     reload: str = ""
     pid: int = 0
     since: float = 0.0
+    exit_code: int | None = None
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Record:
     run_sentence: str = ""
     run_error: Mapping[str, Any] = field(default_factory=dict)  # of the last run that failed, until one succeeds
     run_at: float = 0.0
+    renewed_at: float = 0.0  # when a run with other inputs than the one before it began, then when it ended
     refusals: Mapping[str, Refusal] = field(default_factory=dict)  # by service
     changed_at: float = 0.0  # when a service was last started, restarted or reloaded
     children: tuple[str, ...] = ()  # titles of the requested instances that the master was told

@@ -1,15 +1,16 @@
 """Which services of a started partition are touched, and why.  Everything else is left alone.  Pure.
 
 Invariants: a process keeps its pid unless what it runs changed; a configuration that its check command refused is
-not tried again until it changed; a service is added, changed or removed only after a run that succeeded, because
-the files of a failed or waiting run may be half of a change.
+not tried again until it changed; a program that runs once and failed is started again only once it or the order
+changed; a service is added, changed or removed only after a run that succeeded, because the files of a failed or
+waiting run may be half of a change.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-from slapos.node.goals.observed import Declared, Observed, Refusal, Running
+from slapos.node.goals.observed import Declared, Observed, Record, Refusal, Running
 from slapos.node.plan import Action, Kind, Skip
 
 
@@ -37,7 +38,8 @@ def plan_services(observed: Observed, *, trusted: bool) -> tuple[list[Action], l
         ]
     for declared in sorted(observed.declared, key=lambda item: item.name):
         refusal = observed.record.refusals.get(declared.name)
-        step = _step(declared, running.get(declared.name), refusal, trusted)
+        process = running.get(declared.name)
+        step = _step(declared, process, refusal, trusted) or _again(declared, process, observed.record, trusted)
         if isinstance(step, Action):
             actions.append(step)
         elif step is not None:
@@ -51,11 +53,19 @@ def _step(declared: Declared, running: Running | None, refusal: Refusal | None, 
         return Action(Kind.ADD, name, "it is new") if trusted else None
     if trusted and (running.restart, running.reload) != (declared.restart, declared.reload):
         return _change(declared, running, refusal)
-    if running.state == "failed":
+    if running.state == "failed" and declared.watched:
         return Action(Kind.START, name, "it failed")
     if running.state == "stopped":
         return Action(Kind.START, name, "it is stopped")
     return None
+
+
+def _again(declared: Declared, running: Running | None, record: Record, trusted: bool) -> Action | None:
+    """One that runs once, and failed before the instance was processed with something new."""
+    failed = running is not None and running.state == "failed" and running.since < record.renewed_at
+    if not (failed and trusted) or declared.watched:
+        return None
+    return Action(Kind.START, declared.name, "it failed, and the instance was processed after a change")
 
 
 def _change(declared: Declared, running: Running, refusal: Refusal | None) -> Action | Skip:

@@ -90,14 +90,16 @@ def running_services(node: Node, partition: str) -> tuple[Running, ...]:
         found = node.supervisor.services()
     except Unavailable:  # it is not started: a plan made now shows what a cycle, which starts it, would do
         return ()
-    return tuple(_running(key.removeprefix(prefix), item) for key, item in found.items() if key.startswith(prefix))
+    mine = {key.removeprefix(prefix): item for key, item in found.items() if key.startswith(prefix)}
+    return tuple(_running(name, item, node.layout.service_log(partition, name)) for name, item in mine.items())
 
 
-def _running(name: str, status: ServiceStatus) -> Running:
+def _running(name: str, status: ServiceStatus, log: str) -> Running:
     state = _STATES[status.state]
-    if state == "ended" and status.watched:
+    if state == "ended" and (status.watched or status.exit_code):
         state = "failed"
-    return Running(name, state, status.digest, status.reload_digest, status.pid, status.since)
+    digests = (status.digest, status.reload_digest)
+    return Running(name, state, *digests, status.pid, status.since, status.exit_code, log)
 
 
 def _adopted(place: Place, record: Record) -> Record:

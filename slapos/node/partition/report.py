@@ -8,6 +8,7 @@ from typing import Any
 from slapos.model.objects import Instance, InstanceReport
 from slapos.model.states import Health, InstanceState
 from slapos.model.trouble import told
+from slapos.node import layout
 from slapos.node.goals.observed import Observed, Wanted
 from slapos.node.plan import Kind, Outcome, Plan
 
@@ -113,7 +114,14 @@ def _trouble(observed: Observed) -> str:
             return f"{name} refused the new configuration; the old one keeps serving: {refusal.message}"
     for name, why in sorted(observed.refused.items()):
         return f"the service {name!r} is not started: {why}"
+    once = {item.name for item in observed.declared if not item.watched}
     for item in observed.running:
+        if item.state == "failed" and item.name in once:
+            return f"{item.name} of {layout.RUNS} {_end(item.exit_code)}; its log is {item.log}"
         if item.state in ("crashing", "failed"):
             return f"the service {item.name} ends again and again; its log says why"
     return ""
+
+
+def _end(code: int | None) -> str:
+    return f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with exit status {code}"

@@ -11,7 +11,7 @@ from slapos.node import layout
 from slapos.node.context import Node
 from slapos.node.goals.observed import Wanted
 from slapos.node.partition.services import Place, partition_environment
-from slapos.node.records import change_record
+from slapos.node.records import change_record, load_record
 from slapos.system.below import unlink_below
 from slapos.system.disk import require_free_space
 
@@ -23,7 +23,10 @@ def run_instance(node: Node, place: Place, wanted: Wanted) -> None:
     """
     require_free_space(place.directory, node.config.instance_min_free_space)
     unlink_below(place.directory, layout.transaction_file(place.partition))
-    change_record(node.layout, place.partition, run_inputs=dict(wanted.inputs), run_outcome="running")
+    known = load_record(node.layout, place.partition)
+    inputs, renewed = dict(wanted.inputs), dict(wanted.inputs) != dict(known.run_inputs)
+    begin = node.clock.wall() if renewed else known.renewed_at
+    change_record(node.layout, place.partition, run_inputs=inputs, run_outcome="running", renewed_at=begin)
     result = node.engine.run(make_job(node, place, wanted), None)
     outcome = result.outcome if result.outcome in ("done", "waiting", "timeout", "interrupted") else "failed"
     error = failure(result, node.layout.run_log(place.partition)) if outcome != "done" else None
@@ -34,6 +37,7 @@ def run_instance(node: Node, place: Place, wanted: Wanted) -> None:
         run_sentence=result.sentence,
         run_error={} if isinstance(error, NotReady) else told(error),
         run_at=node.clock.wall(),
+        renewed_at=node.clock.wall() if renewed else begin,
     )
     if error is not None:
         raise error

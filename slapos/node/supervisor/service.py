@@ -161,7 +161,7 @@ class Service:
             self.record = dataclasses.replace(self.record, process=None, ended=False)
         elif self._adopt(process):
             return
-        elif not self.spec.watched:
+        elif not self.spec.watched and not self.record.ended:
             self.save(dataclasses.replace(self.record, ended=True, exit_code=None))
         self.unclean = not self.record.ended or self.record.wanted is not Wanted.RUN
         if self.record.ended:

@@ -278,6 +278,21 @@ def test_crashed_service_is_started_and_an_ended_one_shot_is_not() -> None:
     ]
 
 
+def test_a_failed_one_shot_is_started_again_after_a_change_only() -> None:
+    once = Declared("setup", False, "s")
+    machine = serving((HTTPD, once))
+    failed = Running("setup", "failed", "s", since=NOW + 5, exit_code=1)
+    httpd = next(item for item in machine.seen.running if item.name == "httpd")
+    machine.seen = dataclasses.replace(machine.seen, running=(httpd, failed))
+    machine.record(run_at=NOW + 9, renewed_at=NOW)
+    started = (Kind.START, "setup")
+    assert started not in [(a.kind, a.subject) for a in machine.plan().actions], "not for a run of the same order"
+    machine.record(renewed_at=NOW + 8)
+    assert started in [(a.kind, a.subject) for a in machine.plan().actions]
+    machine.seen = dataclasses.replace(machine.seen, declared=(HTTPD, dataclasses.replace(once, restart="other")))
+    assert (Kind.RESTART, "setup") in [(a.kind, a.subject) for a in machine.plan().actions]
+
+
 def test_after_a_failed_run_services_are_not_changed_but_kept_alive() -> None:
     machine = serving()
     machine.seen = dataclasses.replace(

@@ -189,6 +189,7 @@ def test_an_unwatched_one_runs_once(world: World, tmp_path: Path) -> None:
     successor = world.successor()
     successor.step(True)
     assert successor.state is ServiceState.EXITED
+    assert successor.status().exit_code == 4, "known to every supervisor of this boot"
     assert (tmp_path / "ran").read_text() == "x\n"
     successor.restart()
     world.until(

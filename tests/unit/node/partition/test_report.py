@@ -63,6 +63,15 @@ def test_trouble_with_services_is_said() -> None:
     assert report(refused)[1] == "the service 'a\\nb' is not started: a name may hold only letters"
 
 
+@pytest.mark.parametrize(("code", "end"), [(3, "ended with exit status 3"), (-9, "was ended by signal 9")])
+def test_a_failed_one_shot_is_said(code: int, end: str) -> None:
+    failed = Running("setup", "failed", "a", exit_code=code, log="/log/slappart0/setup.log")
+    seen = observed({"promises": (GOOD,)}, declared=(Declared("setup", False, "a"),), running=(failed,))
+    assert report(seen)[:2] == (Health.ERROR, f"setup of etc/run {end}; its log is /log/slappart0/setup.log")
+    done = observed(declared=(Declared("setup", False, "a"),), running=(Running("setup", "ended", "a", exit_code=0),))
+    assert report(done)[0] is Health.OK
+
+
 def test_a_refusal_of_a_service_that_is_gone_is_forgotten() -> None:
     assert report(observed({"refusals": {"nginx": Refusal("t", "m")}}))[0] is Health.OK
 
