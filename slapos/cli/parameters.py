@@ -7,15 +7,18 @@ The protocol carries flat texts.  A structure travels as JSON text under the key
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from slapos.model.errors import InputError
+from slapos.model.text import check_text
 
 STRUCTURE_KEY = "_"
 FILE_ENDINGS = (".json", ".yaml", ".yml")
+DEPTH_LIMIT = 60  # levels; the master takes 64
 
 
 def read_parameters(words: Sequence[str], file: str | None = None) -> dict[str, Any]:
@@ -30,7 +33,37 @@ def read_parameters(words: Sequence[str], file: str | None = None) -> dict[str, 
         else:
             key, value = read_pair(word)
             read[key] = value
+    check_value("parameters", read)
     return read
+
+
+def check_value(field: str, value: Any, depth: int = 0) -> None:
+    """:class:`InputError` names the field that cannot travel as JSON: a character, a date, a number that is none."""
+    if isinstance(value, str):
+        check_text(field, value)
+    elif isinstance(value, dict | list):
+        if depth > DEPTH_LIMIT:
+            raise _cannot_travel(field, f"it is nested more than {DEPTH_LIMIT} levels deep")
+        for key, member in value.items() if isinstance(value, dict) else ():
+            if not isinstance(key, str):
+                raise _cannot_travel(field, f"its key {key!r} is no text; quote it")
+            check_text(f"{field} (a key)", key)
+            check_value(f"{field}.{key}", member, depth + 1)
+        for number, member in enumerate(value) if isinstance(value, list) else ():
+            check_value(f"{field}[{number}]", member, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise _cannot_travel(field, f"{value} is no JSON number")
+    elif value is not None and not isinstance(value, bool | int | float):
+        raise _cannot_travel(field, f"it is a {type(value).__name__}; quote it to make it a text")
+
+
+def _cannot_travel(field: str, why: str) -> InputError:
+    return InputError(
+        f"{field[:200]}: {why}.",
+        reference="invalid-parameters",
+        context={"field": field[:200]},
+        hint="Parameters are texts, numbers, true, false, null, lists and objects.",
+    )
 
 
 def read_pair(word: str) -> tuple[str, Any]:
@@ -54,6 +87,8 @@ def read_pair(word: str) -> tuple[str, Any]:
             context={"field": key[:-1], "position": error.pos},
             hint=f"Write {key[:-1]}=text for a plain text.",
         ) from None
+    except RecursionError:
+        raise _cannot_travel(key[:-1], "it is nested too deeply") from None
 
 
 def read_file(path: str) -> dict[str, Any]:
@@ -68,10 +103,18 @@ def read_file(path: str) -> dict[str, Any]:
         with open(path, encoding="utf-8") as stream:
             data = json.load(stream) if path.endswith(".json") else yaml.safe_load(stream)
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.", reference="no-such-file", context={"file": path}) from None
-    except (json.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} cannot be read: {error}", reference="invalid-parameters", context={"file": path}
+            f"{path}: there is no such file.",
+            reference="no-such-file",
+            context={"file": path},
+            hint="Check the path; a relative one is looked for below the current directory.",
+        ) from None
+    except (json.JSONDecodeError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(
+            f"{path} cannot be read: {error}.",
+            reference="invalid-parameters",
+            context={"file": path},
+            hint='Write one object, for example {"title": "My site"}.',
         ) from None
     if not isinstance(data, dict):
         raise InputError(
@@ -111,7 +154,7 @@ def carried_values(texts: Mapping[str, str]) -> dict[str, Any]:
     """What flat texts of the protocol mean: the structure under ``_`` where there is one, else the texts."""
     try:
         structure = json.loads(texts.get(STRUCTURE_KEY, ""))
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return dict(texts)
     rest = {key: value for key, value in texts.items() if key != STRUCTURE_KEY}
     return {**rest, **structure} if isinstance(structure, dict) else dict(texts)

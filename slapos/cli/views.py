@@ -15,6 +15,7 @@ from rich.tree import Tree
 from slapos.cli.output import error_lines, state, table
 from slapos.cli.parameters import carried_values
 from slapos.model.objects import Event, Instance, NodeView, Supply
+from slapos.model.text import printable
 
 if TYPE_CHECKING:
     from slapos.slap.client import Tree as InstanceTree
@@ -125,7 +126,7 @@ def instance_view(item: Instance) -> RenderableType:
 
 def value_text(value: object) -> str:
     """A text as it is, anything else as JSON; of a long one the beginning."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    text = printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2))
     if len(text) <= VALUE_LIMIT:
         return text
     return f"{text[:VALUE_LIMIT]}… ({len(text)} characters; all of them with --format json)"

@@ -17,6 +17,7 @@ from slapos.model.errors import HyperopenxError, MachineError, Unavailable
 from slapos.model.objects import InstanceRequest
 from slapos.model.states import InstanceState, SupplyState
 from slapos.schema.fetch import Fetch
+from slapos.schema.parameters import check_structure
 from slapos.schema.release import check_exists, load
 
 
@@ -24,6 +25,7 @@ def check_order(preparation: Preparation, request: InstanceRequest) -> tuple[str
     """Warnings; :class:`InputError` names the field and the rule that the parameters break."""
     if request.state is InstanceState.DESTROYED:
         return ()
+    check_structure(request.parameters)
     supplied = preparation.read(lambda tx, principal: _is_supplied(tx, request.release))
     if supplied:
         return check_parameters(request, preparation.tools.fetch)

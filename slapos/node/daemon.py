@@ -18,7 +18,7 @@ from slapos.node.context import Node, make_client, make_directories
 from slapos.node.format import restore_addresses
 from slapos.node.outbox import Outbox
 from slapos.node.schedule import Schedule, Subject, backoff_delay
-from slapos.node.supervisor.events import EventReceiver
+from slapos.node.supervisor.events import LOOK, EventReceiver
 from slapos.node.supervisor.interface import ServiceState
 from slapos.node.usage import deliver_usage
 from slapos.node.work import CERTIFICATE, CHORE, PARTITION, RELEASE, USAGE, Work
@@ -137,6 +137,8 @@ class Daemon:
                 event = receiver.receive(WATCH_SECONDS)
                 if event is None:
                     self._revive()
+                elif event == LOOK:
+                    self.schedule.trigger(*self.work.everything())
                 elif event.state in _ENDS:
                     self.schedule.trigger(Subject(PARTITION, event.name.partition(":")[0]))
 

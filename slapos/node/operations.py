@@ -27,6 +27,7 @@ from slapos.node.partition.report import GRACE
 from slapos.node.plan import Action, Plan, plan_lines
 from slapos.node.records import load_record, load_release_record, remembered_releases
 from slapos.node.software.cycle import ReleaseCycle, plan_release_now, process_release
+from slapos.node.supervisor.events import ask_to_look
 from slapos.node.usage import collect_usage, deliver_usage
 from slapos.node.wiring import open_node, open_supervisor
 from slapos.system.locks import is_locked
@@ -104,6 +105,7 @@ def run_once(
         results = _ROUNDS[kind](node, _chosen(node, only), told, on_action)
     finally:
         node.engine.close()
+        ask_to_look(open_supervisor(config).event_socket)  # a daemon waits longer after each failure
     if online:
         outbox.deliver(node.client, config.computer_id)
         deliver_usage(node.client, config.computer_id, node.layout.usage)

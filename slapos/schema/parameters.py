@@ -35,10 +35,26 @@ def decode_json(parameters: Mapping[str, Any]) -> Any:
         value = read_json(text)
     except (TypeError, ValueError) as error:
         raise _wrong(JSON_KEY, "json", f"is not JSON ({error})") from error
-    # JSON's escapes can say what no text may hold (a NUL, half of a surrogate pair); flat texts cannot.
+    _check_escapes(text, value)
+    return value
+
+
+def check_structure(parameters: Mapping[str, Any]) -> None:
+    """``invalid-text`` with the field when ``_`` is JSON that says what no text may hold, whatever the release says."""
+    text = parameters.get(JSON_KEY, "")
+    if "\\u" not in text:
+        return
+    try:
+        value = read_json(text)
+    except ValueError:
+        return  # a plain text, for a release that wants one
+    _check_escapes(text, value)
+
+
+def _check_escapes(text: str, value: Any) -> None:
+    """JSON's escapes can say what no text may hold (a NUL, half of a surrogate pair); flat texts cannot."""
     if "\\u" in text:
         _check_strings("$", value)
-    return value
 
 
 def _check_strings(field: str, value: Any) -> None:

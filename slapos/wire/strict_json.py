@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from slapos.model.errors import InputError
+from slapos.model.text import check_text
 
 SIZE_LIMIT = 10 * 1024 * 1024  # bytes
 DEPTH_LIMIT = 64
@@ -38,8 +39,16 @@ def loads_object(data: bytes, field: str = "body") -> dict[str, Any]:
 
 
 def dumps(value: Any) -> bytes:
-    """Compact UTF-8; the order of members is kept, so equal values in equal order give equal bytes."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    """Compact UTF-8; the order of members is kept, so equal values in equal order give equal bytes.
+
+    :class:`InputError` ``invalid-text`` for half of a surrogate pair, which UTF-8 cannot say.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        check_text("body", text)
+        raise
 
 
 def check_depth(value: Any, field: str) -> None:

@@ -12,6 +12,16 @@ import socket
 
 from slapos.node.supervisor.interface import ServiceEvent, ServiceState
 
+LOOK = ServiceEvent("", ServiceState.RUNNING, 0, None)
+"""Of no service: another process changed something on this node, look at everything."""
+
+
+def ask_to_look(path: str) -> None:
+    """Tell the daemon that listens on ``path``, if one does."""
+    sender = EventSender(path)
+    sender.send(LOOK)
+    sender.close()
+
 
 class EventSender:
     """Never blocks, never fails."""

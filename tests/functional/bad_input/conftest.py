@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from slapos.model.states import SupplyReport
 from slapos.testing.master import MasterServer
+from slapos.testing.nodes import own_numbers
 from tests.functional.bad_input.harness import Bench, Person
 from tests.functional.node.harness import RealNode, open_directory
 
@@ -16,10 +16,11 @@ from tests.functional.node.harness import RealNode, open_directory
 @pytest.fixture(scope="package")
 def bench() -> Iterator[Bench]:
     """The daemon runs, the release ``hello`` is built."""
+    number, prefix = own_numbers()
     with (
         open_directory() as directory,
         MasterServer(directory, release_roots=[str(directory / "releases")]) as master,
-        RealNode(master, directory, number=os.getpid() % 125 + 125, partition_amount=8) as node,
+        RealNode(master, directory, number=number, name_prefix=prefix, partition_amount=8) as node,
     ):
         node.start()
         assert master.files is not None

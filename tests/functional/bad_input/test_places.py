@@ -12,6 +12,7 @@ from slapos.model.states import SupplyReport
 from slapos.node import operations
 from slapos.node.config import load_config
 from slapos.node.format import deformat_node
+from slapos.testing.nodes import own_numbers
 from slapos.testing.waiting import wait_for
 from tests.functional.bad_input.harness import Bench, Person, Said
 
@@ -92,8 +93,8 @@ def bare(bench: Bench) -> Iterator[Person]:
     person = Person(bench.directory, client_cfg=bench.person.environment["SLAPOS_CLIENT_CONFIGURATION"])
     person.environment["HYPEROPENX_STATE"] = str(state)
     words = ["--master-url", bench.master.url, "--master-ca-file", bench.master.ca_file, "--partition-number", "2"]
-    number = str(os.getpid() % 124 + 1)
-    words += ["--node-number", number, "--name-prefix", f"hb{number}", "--token", token]
+    number, prefix = own_numbers()
+    words += ["--node-number", str(number), "--name-prefix", prefix, "--token", token]
     assert person.slapos("node", "register", "bare", *words).code == 0
     assert person.slapos("supply", bench.hello, "COMP-2").code == 0
     person.environment["SLAPOS_CONFIGURATION"] = str(state / "node" / "bare" / "slapos.cfg")

@@ -84,3 +84,34 @@ def test_carried_values_are_read_back() -> None:
     }
     for texts in ({"_": "not json"}, {"_": "[1]"}, {"url": "x"}, {}):
         assert carried_values(texts) == texts
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "field"),
+    [
+        ("p.json", '{"a": {"b": ["x", "\\u0000"]}}', "parameters.a.b[1]"),
+        ("p.json", '{"a": "\\ud800"}', "parameters.a"),
+        ("p.json", '{"a\\u0007": 1}', "parameters (a key)"),
+        ("p.json", '{"a": NaN}', "parameters.a"),
+        ("p.json", '{"a": ' + "[" * 100 + "]" * 100 + "}", "parameters.a"),
+        ("p.yaml", "a: 2024-01-01", "parameters.a"),
+        ("p.yaml", "a: {1: x}", "parameters.a"),
+        ("p.yaml", "a: &a [*a]", "parameters.a"),
+    ],
+)
+def test_what_cannot_travel_is_refused_with_its_field(tmp_path: Path, name: str, content: str, field: str) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(InputError) as caught:
+        read_parameters([], str(file))
+    assert caught.value.context["field"].startswith(field)
+
+
+def test_absurd_depth_is_no_defect(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    with pytest.raises(InputError):
+        read_pair(f"a:={deep}")
+    (tmp_path / "p.json").write_text(deep)
+    with pytest.raises(InputError):
+        read_parameters([], str(tmp_path / "p.json"))
+    assert carried_values({"_": deep}) == {"_": deep}
