@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from slapos.model.errors import Unavailable
 from slapos.model.objects import Instance
 from slapos.node.plan import Kind
 from slapos.node.wiring import open_supervisor
@@ -30,7 +31,7 @@ COMMIT_LOOKS = 2_000
 SHARES = {"master": 14, "buildout": 13, "daemon": 10, "warm": 8, "supervisord": 8, "nginx": 7}
 """How many of sixty rounds kill whom."""
 
-LONGEST = {Kind.RUN: 0.4, Kind.PROMISES: 0.3}
+LONGEST = {Kind.RUN: 0.3, Kind.PROMISES: 0.3}
 """Seconds after the beginning of an action, at most, at which it is cut; the others are short."""
 
 
@@ -137,7 +138,7 @@ class Round:
         wait = self.chance.uniform(0.0, LONGEST.get(kind, 0.02))
         if not self._await_action(kind, mark, partitions):
             return
-        if self.target == "buildout":
+        if self.target in ("buildout", "warm"):
             self._await_child()
         time.sleep(wait)
         victim = self._victim()
@@ -229,7 +230,11 @@ class Round:
         assert restarted - self.allowed == set(), "restarted without need"
 
     def _complete(self, found: Pids) -> bool:
-        services = open_supervisor(self.stage.cloud.node.config).services()
+        """Each service runs once, and is what the supervisor, which runs too, takes for it."""
+        try:
+            services = open_supervisor(self.stage.cloud.node.config).services()
+        except Unavailable:
+            return False
         running = {key: (item.pid, item.start) for key, item in services.items() if item.pid}
         return running == found
 
