@@ -97,10 +97,10 @@ class Person:
         """The same, for programs."""
         return self.slapos("--format", "json", *words, seconds=seconds)
 
-    def begin(self, *words: str) -> subprocess.Popen[bytes]:
-        """Left running, in a session of its own; the caller waits for it."""
+    def begin(self, *words: str, plain: bool = False) -> subprocess.Popen[bytes]:
+        """Left running, in a session of its own; the caller waits for it.  JSON, or ``plain`` text."""
         return subprocess.Popen(
-            [COMMAND, "--format", "json", *words],
+            [COMMAND, *([] if plain else ["--format", "json"]), *words],
             env=self.environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
