@@ -145,6 +145,11 @@ class Bench:
         return self.master.operator
 
     @property
+    def node_client(self) -> Client:
+        """With the certificate of the node."""
+        return self.master.client(self.node.config.cert_file, self.node.config.key_file)
+
+    @property
     def hello(self) -> str:
         """A good release."""
         return self.release("hello")
