@@ -15,7 +15,6 @@ from slapos.master.storage.tables import metadata
 from slapos.testing.postgresql import PostgresServer
 
 KINDS = ("sqlite", "postgresql")
-TEMPLATE = "migrated"
 _count = itertools.count()
 _RESET = (
     f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)} RESTART IDENTITY;"
@@ -30,17 +29,19 @@ class Databases:
         self.kind = kind
         self._directory = directory
         self._server = server
-        url = f"sqlite:///{directory}/{TEMPLATE}.db" if server is None else server.create_database(TEMPLATE)
+        # pytest makes the fixture of a parameter again when its tests do not follow each other.
+        self._template = f"migrated{next(_count)}"
+        url = f"sqlite:///{directory}/{self._template}.db" if server is None else server.create_database(self._template)
         open_storage(url).close()
 
     @contextmanager
     def empty(self) -> Iterator[str]:
         """The URL of one; with PostgreSQL always the same, so one at a time."""
         if self._server is not None:
-            with psycopg.connect(self._server.conninfo(TEMPLATE), autocommit=True) as connection:
+            with psycopg.connect(self._server.conninfo(self._template), autocommit=True) as connection:
                 connection.execute(_RESET)
-            yield self._server.url(TEMPLATE)
+            yield self._server.url(self._template)
             return
         path = os.path.join(self._directory, f"copy{next(_count)}.db")
-        shutil.copy(os.path.join(self._directory, f"{TEMPLATE}.db"), path)
+        shutil.copy(os.path.join(self._directory, f"{self._template}.db"), path)
         yield f"sqlite:///{path}"
