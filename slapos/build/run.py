@@ -67,6 +67,7 @@ def _with_log(error: HyperopenxError, job: Job) -> HyperopenxError:
     if job.log and "log" not in error.context:
         error.context["log"] = job.log
         error.context.setdefault("tail", last_lines(job.log))
+        error.hint = error.hint or f"The whole log is {job.log}."
     return error
 
 

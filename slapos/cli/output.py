@@ -6,13 +6,15 @@ Results go to stdout, everything else (progress, warnings, errors) to stderr, so
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 import click
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +31,7 @@ COLOURS = {
 
 #: Of what goes into a pipe or a file: nothing is folded there for a screen that is not there.
 PIPE_WIDTH = 400
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def stdout() -> Console:
@@ -40,7 +43,16 @@ def stderr() -> Console:
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+    return _CleanConsole(file=stream, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+class _CleanConsole(Console):
+    """Shows control characters of what it is given as U+FFFD: names, logs and parameters come from strangers, and a
+    terminal obeys them."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_CONTROL.sub("\ufffd", segment.text))
 
 
 def is_json() -> bool:
@@ -52,7 +64,8 @@ def is_json() -> bool:
 def emit(data: Any, render: Callable[[], RenderableType | Iterable[RenderableType]]) -> None:
     """``data`` as JSON, or what ``render`` makes of it for people."""
     if is_json():
-        sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+        text = json.dumps(data, indent=2, ensure_ascii=False, default=str)
+        sys.stdout.write(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
         return
     made = render()
     console = stdout()

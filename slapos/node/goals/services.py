@@ -30,7 +30,7 @@ def plan_services(observed: Observed, *, trusted: bool) -> tuple[list[Action], l
     """Actions and skips for all services; ``trusted``: the last run succeeded with what is wanted now."""
     running = {item.name: item for item in observed.running}
     actions: list[Action] = []
-    skips = [Skip(f"service {name}", why) for name, why in sorted(observed.refused.items())]
+    skips = [Skip(f"service {name!r}", why) for name, why in sorted(observed.refused.items())]
     if trusted:
         names = {item.name for item in observed.declared}
         actions += [

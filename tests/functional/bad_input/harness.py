@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -200,9 +201,11 @@ class Bench:
 
         return wait_for(lambda: self.info(title), SECONDS, f"{title} is {wanted}", until=good, step=0.2)
 
-    def order(self, title: str, *, state: str = "started", **sla: str) -> InstanceRequest:
+    def order(
+        self, title: str, *, state: str = "started", sla: Mapping[str, str] | None = None, **parameters: str
+    ) -> InstanceRequest:
         """An order of the good release, for where the command is not what is tested."""
-        return InstanceRequest(title, self.hello, sla=sla, state=InstanceState(state))
+        return InstanceRequest(title, self.hello, "default", parameters, sla or {}, InstanceState(state))
 
     def destroy(self, title: str) -> None:
         """Until its partition is free again."""

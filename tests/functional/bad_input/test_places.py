@@ -151,7 +151,7 @@ def test_no_free_partition(bench: Bench, bare: Person) -> None:
 def test_formatted_it_serves(bench: Bench, bare: Person) -> None:
     assert bare.slapos("node", "format").code == 0
     assert bare.json("node", "software").data[0]["settled"] == "ok"
-    bench.operator.request(bench.order("guest", computer_guid="COMP-2"))
+    bench.operator.request(bench.order("guest", sla={"computer_guid": "COMP-2"}))
     done = bare.json("node", "instance").data
     assert {item["settled"] for item in done} == {"ok"}
     assert bench.info("guest")["health"] == "ok"

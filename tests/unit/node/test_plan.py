@@ -334,7 +334,7 @@ def test_waiting_for_a_release_is_said_and_nothing_is_done() -> None:
 def test_names_that_are_refused_are_said() -> None:
     machine = serving()
     machine.seen = dataclasses.replace(machine.seen, refused={"a\nb": "a name may only hold letters"})
-    assert [str(skip) for skip in machine.plan().skips] == ["service a\nb: a name may only hold letters"]
+    assert [str(skip) for skip in machine.plan().skips] == ["service 'a\\nb': a name may only hold letters"]
 
 
 def test_retention_keeps_the_data_and_says_until_when() -> None:
