@@ -22,7 +22,7 @@ from slapos.build.command import last_lines
 from slapos.build.isolation import MARKER_VARIABLE, adopt_orphans, die_with
 from slapos.build.job import Job, Result
 from slapos.build.warm_worker import work
-from slapos.model.errors import BuildFailed, HyperopenxError, MachineError
+from slapos.model.errors import BuildFailed, HyperopenxError, MachineError, machine_error
 from slapos.system.files import atomic_write, read_json
 from slapos.system.locks import locked
 from slapos.system.proctable import (
@@ -79,8 +79,9 @@ def _lead(connection: socket.socket, run_directory: str) -> None:
         with _own_run(job.directory, run_directory) as marker:
             _send(connection, {"accepted": os.getpid()})
             result = _Watch(job, connection, marker).run()
-    except HyperopenxError as error:
-        result = Result("failed", error.message, error.as_data(), time.monotonic() - begin)
+    except (HyperopenxError, OSError) as error:
+        known = machine_error(error) if isinstance(error, OSError) else error
+        result = Result("failed", known.message, known.as_data(), time.monotonic() - begin)
     _send(connection, {"result": result.as_data()})
 
 
@@ -235,9 +236,11 @@ def open_log(path: str) -> int:
             os.replace(path, f"{path}.1")
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise MachineError(
-            f"The log {path} cannot be opened: {error.strerror}.", reference="cannot-log", context={"log": path}
-        ) from error
+        known = machine_error(error)
+        if known.reference != "disk-full":
+            known = MachineError(f"The log {path} cannot be opened: {error.strerror}.", reference="cannot-log")
+        known.context["log"] = path
+        raise known from error
 
 
 def _end_of(pid: int) -> str:

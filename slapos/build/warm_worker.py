@@ -30,9 +30,11 @@ def work(job: Job, pipe: int, log: int, marker: str, leader: int) -> None:
         _top(job, pipe, marker, leader)
         code = 0
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:  # also when the disk of the log is full
+            os._exit(code)
 
 
 def _top(job: Job, pipe: int, marker: str, leader: int) -> None:

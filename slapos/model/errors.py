@@ -162,10 +162,10 @@ KINDS: dict[str, type[HyperopenxError]] = {
 
 def machine_error(error: OSError) -> MachineError:
     """What the operating system refused: ``disk-full`` when space is what lacks, else ``operating-system``."""
-    path = str(error.filename or "")
+    path = str(error.filename2 or error.filename or "")  # of a copy, where it went
     context = {"path": path, "errno": error.errno or 0} if path else {"errno": error.errno or 0}
     why = error.strerror or str(error)
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         where = f"{path}: " if path else ""
         return MachineError(f"{where}{why}.", reference="operating-system", context=context)
     where = f"{path} cannot be written ({why})" if path else why

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from slapos.model.errors import HyperopenxError, Unavailable
+from slapos.model.errors import HyperopenxError, Unavailable, machine_error
 from slapos.node.context import Node, make_client, make_directories
 from slapos.node.format import restore_addresses
 from slapos.node.outbox import Outbox
@@ -92,6 +92,9 @@ class Daemon:
             except HyperopenxError as error:
                 failures += 1
                 log.error("%s: %s", name, error)
+            except OSError as error:
+                failures += 1
+                log.error("%s: %s", name, machine_error(error))
             except Exception:
                 failures += 1
                 log.exception("%s: a defect", name)
@@ -108,7 +111,12 @@ class Daemon:
         desired, config = self.node.desired, self.node.config
         with self.refreshing:  # an older answer must not replace a newer one
             since = desired.state.generation if desired.known else 0
-            partitions, releases = desired.accept(self.node.client.node_state(config.computer_id, since))
+            told = self.node.client.node_state(config.computer_id, since)
+            try:
+                partitions, releases = desired.accept(told)
+            except OSError as error:
+                self.work.cannot_take(told, machine_error(error))
+                raise
         self.work.changed(partitions, releases)
 
     def _listen(self) -> None:

@@ -20,12 +20,16 @@ _BATCH = 50
 
 
 class Outbox:
-    """Thread-safe.  A report replaces an earlier one of the same subject that was not delivered yet."""
+    """Thread-safe.  A report replaces an earlier one of the same subject that was not delivered yet.
+
+    One that cannot be written is kept in memory: that the disk is full must not stay unsaid because the disk is full.
+    """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._lock = threading.Lock()
         self._delivered: dict[str, str] = {}
+        self._held: dict[str, dict[str, Any]] = {}
         self._plans: dict[str, Any] = {}
         self._plans_changed = False
         self.filled = threading.Event()
@@ -53,10 +57,15 @@ class Outbox:
     def _put(self, name: str, data: dict[str, Any]) -> bool:
         with self._lock:
             path = self._path(name)
-            if self._delivered.get(name) == _sense(data) and not os.path.exists(path):
+            waiting = name in self._held or os.path.exists(path)
+            if self._delivered.get(name) == _sense(data) and not waiting:
                 return False
-            os.makedirs(self._directory, exist_ok=True)
-            write_json(path, data, mode=0o600, fsync=False)
+            try:
+                os.makedirs(self._directory, exist_ok=True)
+                write_json(path, data, mode=0o600, fsync=False)
+                self._held.pop(name, None)
+            except OSError:
+                self._held[name] = data
         self.filled.set()
         return True
 
@@ -68,7 +77,7 @@ class Outbox:
         self.filled.clear()
         confirmed = 0
         while names := self._names()[:_BATCH]:
-            batch = {name: data for name in names if (data := read_json(self._path(name))) is not None}
+            batch = {name: data for name in names if (data := self._read(name)) is not None}
             try:
                 self._send(client, node, batch)
             except Unavailable:
@@ -103,17 +112,23 @@ class Outbox:
         """Those that were not replaced meanwhile are done."""
         with self._lock:
             for name, data in batch.items():
-                if read_json(self._path(name)) == data:
+                if self._read(name) == data:
+                    self._held.pop(name, None)
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(self._path(name))
                 if data is not None:
                     self._delivered[name] = _sense(data)
 
+    def _read(self, name: str) -> Any:
+        held = self._held.get(name)
+        return held if held is not None else read_json(self._path(name))
+
     def _names(self) -> list[str]:
+        found: list[str] = []
         with contextlib.suppress(FileNotFoundError):
             found = os.listdir(self._directory)
-            return sorted(name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != ".")
-        return []
+        written = {name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != "."}
+        return sorted(written | set(self._held))
 
     def _path(self, name: str) -> str:
         return os.path.join(self._directory, f"{name}.json")

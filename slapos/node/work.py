@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from slapos.model.errors import HyperopenxError, InternalError, machine_error
-from slapos.model.objects import InstanceReport, SupplyStatus
+from slapos.model.objects import Instance, InstanceReport, NodeState, SupplyStatus
 from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
 from slapos.model.trouble import told
 from slapos.node.certificates import renew_own
@@ -55,6 +55,17 @@ class Work:
         for name in releases:
             subjects += [Subject(PARTITION, partition) for partition in self.node.desired.partitions_of(name)]
         self.schedule.trigger(*dict.fromkeys(subjects))
+
+    def cannot_take(self, wanted: NodeState, trouble: HyperopenxError) -> None:
+        """What the master wants cannot even be written down: who ordered it must know."""
+        for instance in wanted.partitions.values():
+            if instance is not None and instance.timestamp != self._known_timestamp(instance):
+                report = InstanceReport(instance.guid, Health.ERROR, str(trouble), "", instance.timestamp)
+                self._tell(dataclasses.replace(report, error=told(trouble)))
+
+    def _known_timestamp(self, instance: Instance) -> int:
+        known = self.node.wanted(instance.partition)
+        return known.timestamp if known is not None and known.guid == instance.guid else 0
 
     def process(self, subject: Subject) -> None:
         """One cycle; what goes wrong is told and ends in a back-off.  Defects go through, to the caller's door."""

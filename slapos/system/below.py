@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 
 from slapos.model.errors import InputError, MachineError
+from slapos.system.files import naming
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LIMIT = 16 * 1024 * 1024
@@ -136,7 +137,7 @@ def write_below(
     with directory_below(root, parent) as directory:
         handle = os.open(temporary, flags, 0o600, dir_fd=directory)
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with naming(os.path.join(root, relative)), os.fdopen(handle, "wb") as stream:
                 stream.write(data.encode() if isinstance(data, str) else data)
                 stream.flush()
                 if owner is not None:

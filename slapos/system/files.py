@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -28,6 +29,24 @@ def atomic_write(path: str, data: bytes | str, mode: int = 0o644, fsync: bool = 
     """
     directory, name = os.path.split(path)
     temporary = os.path.join(directory, f".{name[:180]}.{secrets.token_hex(4)}.tmp")
+    with naming(path):
+        _replace(path, temporary, data, mode, fsync)
+    if fsync:
+        sync_directory(directory or ".")
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """An error of the system that names no file (a write that finds the disk full) names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
+def _replace(path: str, temporary: str, data: bytes | str, mode: int, fsync: bool) -> None:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -41,8 +60,6 @@ def atomic_write(path: str, data: bytes | str, mode: int = 0o644, fsync: bool = 
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    if fsync:
-        sync_directory(directory or ".")
 
 
 def write_if_changed(path: str, data: bytes | str, mode: int = 0o644) -> bool:
