@@ -17,7 +17,6 @@ from typing import Any
 
 from slapos.build.fetch.transfer import path_of
 from slapos.build.job import Job, Profiled, Result
-from slapos.build.profile.load import is_url
 from slapos.model.errors import InputError
 from slapos.system.below import read_below
 from slapos.system.disk import require_free_space
@@ -52,6 +51,8 @@ def release_directory(software_root: str, url: str) -> str:
 
 def profile_of(url: str) -> str:
     """What the engine reads for a release URL: the URL, or the absolute path of a file."""
+    from slapos.build.profile.load import is_url  # it brings buildout, which who only looks need not load
+
     if is_url(url):
         return path_of(url) if url.startswith("file:") else url
     if not os.path.isabs(url):

@@ -8,11 +8,14 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-import psycopg
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
+
+if TYPE_CHECKING:
+    import psycopg  # elsewhere where it is used: half a second that a master with SQLite need not spend
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ def reader_engine(url: str) -> Engine:
 
 def is_conflict(error: DBAPIError) -> bool:
     """Whether another process got in the way, so that the same function may succeed when run again."""
-    if not isinstance(error.orig, psycopg.Error):
+    if error.orig is None or not hasattr(error.orig, "sqlstate"):  # SQLite's errors have none
         return False
     return isinstance(error, IntegrityError) or error.orig.sqlstate in _CONFLICTS
 
@@ -82,6 +85,8 @@ class Listener:
         os.close(self._wake_writer)
 
     def _run(self) -> None:
+        import psycopg
+
         missed = False
         while not self._stop.is_set():
             try:
