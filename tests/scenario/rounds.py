@@ -73,7 +73,8 @@ class Round:
     seed: str
     chance: random.Random = field(init=False)
     played: Played = field(init=False)
-    allowed: set[str] = field(default_factory=set)  # services that may be other processes afterwards
+    killed: set[str] = field(default_factory=set)  # services that were killed
+    made: list[tuple[Change, set[str]]] = field(default_factory=list)  # changes, and the partitions that they touch
     gone: list[Instance] = field(default_factory=list)
     struck_at: float = 0.0
 
@@ -100,14 +101,14 @@ class Round:
     # what is changed
 
     def _choose(self) -> tuple[Site, Change]:
-        fitting = [
-            (site, change)
+        """Every kind of change that fits now is as likely as the others."""
+        sites = {
+            change: [site for site in self.stage.sites.values() if change.fits(site)]
             for change in CHANGES
             if change.runs_buildout or self.target not in ("buildout", "warm")
-            for site in self.stage.sites.values()
-            if change.fits(site)
-        ]
-        return self.chance.choice(fitting)
+        }
+        change = self.chance.choice([change for change, fitting in sites.items() if fitting])
+        return self.chance.choice(sites[change]), change
 
     def _try(self, site: Site, change: Change) -> None:
         """Make a change and strike once."""
@@ -116,19 +117,14 @@ class Round:
         self.played.change = f"{change.name} {site.title}"
         mark = self.stage.log.end()
         if self.target == "master":
-            self._strike_master(site, change)
+            self._strike_master(site, change, mark)
         else:
             self.stage.ask(site, change)
             self._strike(change, mark, {item.partition for item in (*old, *self.stage.instances(site))})
-        self._allow(change, (*old, *self.stage.instances(site)))
+        self.made.append((change, {item.partition for item in (*old, *self.stage.instances(site))}))
         if change.name == "destroy":
             self.gone += old
             site.guid = ""
-
-    def _allow(self, change: Change, instances: tuple[Instance, ...]) -> None:
-        partitions = {item.partition for item in instances}
-        services = {key for key in self.stage.pids() if key.partition(":")[0] in partitions}
-        self.allowed |= {key for key in services if change.touches(key.partition(":")[2])}
 
     # who is killed
 
@@ -180,24 +176,24 @@ class Round:
         if not running:
             return None
         key, (pid, _) = self.chance.choice(running)
-        self.allowed.add(key)
+        self.killed.add(key)
         return find_process(pid)
 
-    def _strike_master(self, site: Site, change: Change) -> None:
+    def _strike_master(self, site: Site, change: Change, mark: int) -> None:
         """While it commits: it is frozen until a look finds the lock of a writing transaction held."""
         with Writers(self.stage.paper, self.chance) as writers:
             writers.wait(1, DEADLINE)
             asking = threading.Thread(target=self.stage.ask, args=(site, change))
             asking.start()
             try:
-                self._freeze_and_kill(writers)
+                self._freeze_and_kill(writers, mark)
             finally:
                 asking.join()
             writers.wait(2, DEADLINE)
         assert writers.errors == []
         self.stage.paper.check(writers.touched)
 
-    def _freeze_and_kill(self, writers: Writers) -> None:
+    def _freeze_and_kill(self, writers: Writers, mark: int) -> None:
         time.sleep(self.chance.uniform(0.0, 0.3))
         pid, database = self.stage.master.pid, self.stage.cloud.master.config.below("master.db")
         for _ in range(COMMIT_LOOKS):
@@ -212,8 +208,9 @@ class Round:
         calls = Counter(writers.under_way())
         os.kill(pid, signal.SIGKILL)
         self.struck_at = time.monotonic()
-        said = ", ".join(f"{count} × {name}" for name, count in sorted(calls.items()))
-        self.played.interrupted = f"commit; unanswered: {said or 'only the node'}"
+        said = [f"{count} × {name}" for name, count in sorted(calls.items())]
+        said += [f"{line.subject}: {line.text}" for line in self.stage.log.open_actions(mark).values()]
+        self.played.interrupted = f"commit; unanswered: {', '.join(said)}"
         self.played.during = "commit"
 
     # what must hold
@@ -227,7 +224,12 @@ class Round:
         assert self.stage.watch.findings == []
         after = wait_for(self.stage.pids, DEADLINE, "one process per service", until=self._complete)
         restarted = {key for key in before.keys() & after.keys() if before[key] != after[key]}
-        assert restarted - self.allowed == set(), "restarted without need"
+        assert [key for key in sorted(restarted) if not self._may_restart(key)] == [], "restarted without need"
+
+    def _may_restart(self, key: str) -> bool:
+        """Who was killed, and who runs something else now."""
+        partition, _, service = key.partition(":")
+        return key in self.killed or any(partition in where and change.touches(service) for change, where in self.made)
 
     def _complete(self, found: Pids) -> bool:
         """Each service runs once, and is what the supervisor, which runs too, takes for it."""
