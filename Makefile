@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test check lint format types imports sizes docs unit clean
+.PHONY: help up down status test scenario order check lint format types imports sizes docs unit clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -22,6 +22,12 @@ test: ## Run the whole test suite, including the real build
 
 unit: ## Run the unit tests only (about a minute)
 	@$(BIN)/pytest -q tests/unit tests/architecture
+
+scenario: ## Kill everybody at sixty seeded moments, and see that all comes true again (minutes)
+	@$(BIN)/pytest -q tests/scenario
+
+order: ## How long an order takes, by its stages (builds the website first)
+	@$(BIN)/python benchmarks/order.py
 
 check: lint types imports sizes docs ## Run every check below; a commit passes them all
 	@echo "check: all passed"
