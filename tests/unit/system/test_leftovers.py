@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -75,5 +76,7 @@ def test_everything_of_a_user_is_found_and_removed(tmp_path: Path, user: Identit
     finally:
         end_tree(process.pid, 0.0)
         process.popen.wait()
+        for each in find_leftovers(tenant):  # else the next user with this uid has them
+            remove_leftover(each)
         crontab.unlink(missing_ok=True)
-        os.rmdir(folder)
+        shutil.rmtree(folder)
