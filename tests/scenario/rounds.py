@@ -217,8 +217,8 @@ class Round:
 
     def _settle(self) -> None:
         self.stage.wait()
-        for gone in self.gone:
-            self.stage.wait_gone(gone)
+        while self.gone:  # each once: its partition may have another tenant later
+            self.stage.wait_gone(self.gone.pop())
 
     def _check_processes(self, before: Pids) -> None:
         assert self.stage.watch.findings == []
