@@ -5,12 +5,13 @@ Whatever touches files of a partition goes through ``system.below`` (no link is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slapos.build.release import release_directory
-from slapos.model.errors import Unavailable
+from slapos.model.errors import HyperopenxError, Unavailable
 from slapos.model.objects import Instance
 from slapos.model.states import InstanceState
 from slapos.node import certificates, layout, profile
@@ -26,7 +27,7 @@ from slapos.node.partition.services import Place
 from slapos.node.partition.switch import ServiceSwitch
 from slapos.node.plan import Action, Effect, Kind
 from slapos.node.records import change_record, load_record, save_record
-from slapos.system.below import link_below, make_directory_below, own_directory, write_below
+from slapos.system.below import link_below, make_directory_below, own_directory, read_below, write_below
 from slapos.system.disk import require_free_space
 
 
@@ -102,8 +103,15 @@ class PartitionEffects:
         template = profile.read_template(release)
         files = profile.make_files(node.config, node.layout, self.place.partition, self.instance, template)
         link_below(directory, layout.RELEASE_LINK, release, self.owner)
-        write_below(directory, layout.DOCUMENT, files.document, mode=0o600, owner=self.owner)
-        write_below(directory, layout.PROFILE, files.profile, mode=0o640, owner=self.owner)
+        for name, content, mode in ((layout.DOCUMENT, files.document, 0o600), (layout.PROFILE, files.profile, 0o640)):
+            if not self._holds(name, content):
+                write_below(directory, name, content, mode=mode, owner=self.owner)
+
+    def _holds(self, name: str, content: bytes) -> bool:
+        """Whether a file of the partition's user already is so: a write waits for the disk."""
+        with contextlib.suppress(OSError, HyperopenxError):
+            return read_below(self.place.directory, name, frozenset({self.place.user.uid})) == content
+        return False
 
     def run(self, action: Action) -> None:
         """Buildout, with the document as it is now (recipes look there at what they published before)."""
