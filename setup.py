@@ -54,7 +54,7 @@ setup(
     extras_require={"test": TEST, "check": CHECK},
     entry_points={
         "console_scripts": [
-            "slapos = slapos.cli.main:main",
+            "slapos = slapos.cli.start:main",
             "slapgrid = slapos.node.main:main",
         ],
         # The one table of recipes: <name> of `recipe = hyperopenx:<name>`.

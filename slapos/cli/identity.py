@@ -7,7 +7,15 @@ import time
 
 from slapos.model.errors import HyperopenxError, InputError
 from slapos.pki.certificates import describe
-from slapos.pki.files import load_key, load_or_create_key, load_text, recover_pair, write_certificate, write_pair
+from slapos.pki.files import (
+    forget_request,
+    load_key,
+    load_or_create_request,
+    load_text,
+    recover_pair,
+    write_certificate,
+    write_pair,
+)
 from slapos.pki.keys import new_key
 from slapos.pki.renewal import renewal_due, sign_possession
 from slapos.pki.requests import make_csr
@@ -44,14 +52,15 @@ def join(master_url: str, token: str, ca_pem: str, directory: str) -> tuple[Clie
         path=os.path.join(directory, CONFIG_NAME),
     )
     write_certificate(config.ca_file, ca_pem)
-    key = load_or_create_key(config.key_file)
+    csr = load_or_create_request(config.key_file, "user", "user")
     client = Client(master_url=config.master_url, ca_file=config.ca_file)
     try:
-        answer = client.enrol(token, make_csr(key, "user", "user"))
+        answer = client.enrol(token, csr)
     finally:
         client.close()
     write_certificate(config.cert_file, answer.certificate)
     write_client_config(config)
+    forget_request(config.key_file)
     return config, answer.reference
 
 

@@ -70,14 +70,8 @@ def slapos(ctx: click.Context, /, format_: str | None, cfg: str | None, **log: o
     configure_logs(log)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point.  Exits with the code of the error's kind; 130 after Ctrl-C."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run(words))
-
-
 def run(words: list[str]) -> int:
-    """The exit code of ``slapos <words>``."""
+    """The exit code of ``slapos <words>``: that of the error's kind; 130 after Ctrl-C."""
     try:
         result = slapos.main(words, prog_name="slapos", standalone_mode=False)
         sys.stdout.flush()

@@ -9,8 +9,7 @@ from typing import Any
 from slapos.model.errors import Conflict
 from slapos.model.text import check_title
 from slapos.node.config import NodeConfig, load_config, write_config
-from slapos.pki.files import load_or_create_key, write_certificate
-from slapos.pki.requests import make_csr
+from slapos.pki.files import forget_request, load_or_create_request, write_certificate
 from slapos.pki.tokens import authority_for
 from slapos.slap.authority import unverified_authority
 from slapos.slap.client import Client
@@ -39,19 +38,20 @@ def register(directory: str, wished: NodeConfig, token: str, *, ca_file: str = "
     check_title("name", wished.name)
     make_directory(directory, 0o755)
     files: dict[str, Any] = {name: os.path.join(directory, leaf) for name, leaf in _FILES.items()}
-    key = load_or_create_key(files["key_file"])
+    csr = load_or_create_request(files["key_file"], wished.name, "node")
     if not ca_file and (ca := authority_for(token, wished.master_url, unverified_authority)):
         ca_file = files["master_ca_file"]
         write_certificate(ca_file, ca)
     client = Client(master_url=wished.master_url, ca_file=ca_file)
     try:
-        answer = client.enrol(token, make_csr(key, wished.name, "node"))
+        answer = client.enrol(token, csr)
     finally:
         client.close()
     write_certificate(files["cert_file"], answer.certificate)
     write_certificate(files["master_ca_file"], answer.ca)
     config = dataclasses.replace(wished, computer_id=answer.reference, **files)
     write_config(path, config)
+    forget_request(files["key_file"])
     return load_config(path)
 
 

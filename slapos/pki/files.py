@@ -6,14 +6,17 @@ ones (``.new``), then renamed, the key first; :func:`recover_pair` finishes or f
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from slapos.model.errors import MachineError
 from slapos.pki.certificates import describe
 from slapos.pki.keys import PrivateKey, key_from_pem, key_to_pem, new_key, public_bytes
+from slapos.pki.requests import make_csr, read_csr
 from slapos.system.files import atomic_write
 
 _NEW = ".new"
+_REQUEST = ".csr"
 
 
 def load_key(path: str) -> PrivateKey:
@@ -27,6 +30,29 @@ def load_or_create_key(path: str) -> PrivateKey:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         atomic_write(path, key_to_pem(new_key()), mode=0o600)
     return load_key(path)
+
+
+def load_or_create_request(key_path: str, common_name: str, kind: str) -> str:
+    """The signing request with which the key in ``key_path`` (made when missing) enrols; kept beside it.
+
+    The same request again is the same enrolment: cut between the master's answer and the files, it is repeated.
+    :func:`forget_request` once it is done.
+    """
+    key = load_or_create_key(key_path)
+    path = key_path + _REQUEST
+    if os.path.exists(path):
+        known = load_text(path)
+        if public_bytes(read_csr(known).public_key) == public_bytes(key.public_key()):
+            return known
+    made = make_csr(key, common_name, kind)
+    atomic_write(path, made, mode=0o600)
+    return made
+
+
+def forget_request(key_path: str) -> None:
+    """The enrolment is done."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(key_path + _REQUEST)
 
 
 def load_text(path: str) -> str:

@@ -11,7 +11,7 @@ import click
 from slapos.cli.carrying import carried
 from slapos.cli.connection import open_client, release_url
 from slapos.cli.lazy import Command
-from slapos.cli.output import emit
+from slapos.cli.output import emit, say
 from slapos.cli.parameters import read_parameters, read_texts
 from slapos.cli.views import instance_view
 from slapos.cli.waiting import served, wait_until_served
@@ -55,10 +55,19 @@ def request(title: str, release: str | None, **options: Any) -> None:  # fmt: sk
     client = open_client()
     instance = client.request(make_order(title, release, options, find_instance(client, title)))
     if options["wait"]:
-        instance = wait_until_served(client, instance, options["timeout"])
+        instance = wait(client, instance, options["timeout"])
     emit(dataclasses.asdict(instance), lambda: instance_view(instance))
     if not served(instance):
         raise not_ready(instance)
+
+
+def wait(client: Client, instance: Instance, seconds: float) -> Instance:
+    """Ctrl-C ends the waiting, not the order."""
+    try:
+        return wait_until_served(client, instance, seconds)
+    except KeyboardInterrupt:
+        say(f"\nNobody waits any more; the order stands. Look again with: slapos service info {instance.guid}")
+        raise
 
 
 def find_instance(client: Client, title: str) -> Instance | None:

@@ -10,13 +10,14 @@ import os
 from slapos.cli.progress import Progress
 from slapos.cli.site.layout import ROOT_STATE, Layout
 from slapos.cli.site.supervise import SiteSupervisor
-from slapos.model.errors import HyperopenxError, MachineError
+from slapos.model.errors import HyperopenxError, MachineError, Refused
 from slapos.node import operations
 from slapos.node.config import NodeConfig, load_config
 from slapos.node.register import register, site_config
 from slapos.node.supervisor.spawn import MARK
 from slapos.node.wiring import open_supervisor
 from slapos.slap.client import Client, load_client_config
+from slapos.system.files import atomic_write, make_directory
 from slapos.system.proctable import environment_of, process_table
 from slapos.system.short_paths import run_directory
 
@@ -29,9 +30,7 @@ def ensure_registered(layout: Layout, client: Client, progress: Progress) -> str
     """The node's reference.  Made and formatted when there is none; what is there stays."""
     if not os.path.exists(layout.node_config):
         with progress.step("Making this machine a node") as say:
-            ca = load_client_config(layout.client_config).ca_file
-            token = client.token("node", name=layout.node)
-            config = register(layout.node_directory, wished_config(layout, client.master_url), token, ca_file=ca)
+            config = enrol(layout, client)
             say(f"This machine is the node {config.computer_id}")
     config = load_config(layout.node_config)
     if not client.node(config.computer_id).partitions:
@@ -39,6 +38,25 @@ def ensure_registered(layout: Layout, client: Client, progress: Progress) -> str
             made = operations.format_node(config)
             say(f"It has {len(made.partitions)} partitions")
     return config.computer_id
+
+
+def enrol(layout: Layout, client: Client) -> NodeConfig:
+    """The token is kept until it has served: cut anywhere, the next run enrols the same node, not another one."""
+    ca = load_client_config(layout.client_config).ca_file
+    wished = wished_config(layout, client.master_url)
+    kept = os.path.join(layout.node_directory, "token")
+    make_directory(layout.node_directory, 0o755)
+    if not os.path.exists(kept):
+        atomic_write(kept, client.token("node", name=layout.node), mode=0o600)
+    with open(kept, encoding="ascii") as stream:
+        token = stream.read()
+    try:
+        return register(layout.node_directory, wished, token, ca_file=ca)
+    except Refused:  # too old, or of another master
+        return register(layout.node_directory, wished, client.token("node", name=layout.node), ca_file=ca)
+    finally:
+        if os.path.exists(layout.node_config):
+            os.unlink(kept)
 
 
 def wished_config(layout: Layout, master_url: str) -> NodeConfig:
