@@ -58,6 +58,7 @@ class MasterServer:
         self.files: OperatorFiles | None = None
         self.process: Started | None = None
         self._clients: list[Client] = []
+        self._operator: Client | None = None
 
     @property
     def url(self) -> str:
@@ -71,9 +72,11 @@ class MasterServer:
 
     @property
     def operator(self) -> Client:
-        """A client with the certificate of the first operator."""
-        found = self.files or initialise(self.config)
-        return self.client(found.certificate_path, found.key_path)
+        """The client with the certificate of the first operator; always the same, with its connections."""
+        if self._operator is None:
+            found = self.files or initialise(self.config)
+            self._operator = self.client(found.certificate_path, found.key_path)
+        return self._operator
 
     def start(self) -> Self:
         """Initialise when needed, start the process, wait until it answers."""
