@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from slapos.build.values import Value
@@ -76,10 +76,10 @@ def write_state(path: str, state: State, *, durable: bool = False) -> None:
     """Replace the file; with ``durable``, it survives a power cut."""
     document = {
         "format": FORMAT,
-        "parts": {name: asdict(part) for name, part in state.parts.items()},
+        "parts": {name: vars(part) for name, part in state.parts.items()},
         "stale": state.stale,
     }
-    atomic_write(path, json.dumps(document, indent=1), 0o600, fsync=durable)
+    atomic_write(path, json.dumps(document), 0o600, fsync=durable)  # written per part: indenting takes ten times longer
 
 
 def _decoded(document: Any) -> State:
