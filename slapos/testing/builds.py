@@ -23,10 +23,12 @@ from slapos.build.release import forget_completion, is_complete, release_directo
 from slapos.model.errors import MachineError
 from slapos.system.files import make_directory, write_if_changed
 from slapos.system.locks import locked
+from slapos.system.removal import remove_tree
 from slapos.system.users import identity
 
 VARIABLE = "HYPEROPENX_TEST_SOFTWARE_ROOT"
 CATALOGUE = ("component", "stack", "software")
+_CLONE = "clone"
 T = TypeVar("T")
 
 
@@ -101,13 +103,22 @@ class KeptBuild:
 
 def keep_build(name: str, top: str | os.PathLike[str]) -> KeptBuild:
     """The release ``software/<name>`` of the clone ``top``, its sources copied as they are now."""
-    clone = os.path.realpath(top)
-    directory = builds_directory() / hashlib.sha256(clone.encode()).hexdigest()[:12]
+    clone, builds = os.path.realpath(top), builds_directory()
+    directory = builds / hashlib.sha256(clone.encode()).hexdigest()[:12]
     make_directory(str(directory), 0o755)
+    write_if_changed(str(directory / _CLONE), clone)
+    _remove_orphans(builds)
     with locked(str(directory / "copying.lock"), 60.0, "The copied catalogue"):
         for folder in CATALOGUE:
             _copy(Path(clone, folder), directory / "catalogue" / folder)
     return KeptBuild(directory, name)
+
+
+def _remove_orphans(builds: Path) -> None:
+    """Builds of clones that are no more."""
+    for path in builds.glob(f"*/{_CLONE}"):
+        if not os.path.isdir(path.read_text()):
+            remove_tree(str(path.parent))
 
 
 def builds_directory() -> Path:

@@ -92,6 +92,15 @@ def test_nobody_builds_below_who_uses_it(clone: Path) -> None:
     assert begun.is_set()
 
 
+def test_builds_of_a_clone_that_is_gone_go(clone: Path, tmp_path: Path) -> None:
+    old = keep_build("c", clone)
+    assert built(old)
+    clone.rename(tmp_path / "moved")
+    new = keep_build("c", tmp_path / "moved")
+    assert not old.directory.exists()
+    assert built(new)
+
+
 def test_a_directory_that_others_can_change_is_refused(
     clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
