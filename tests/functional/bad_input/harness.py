@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,8 +21,9 @@ from slapos.model.states import InstanceState, SupplyReport
 from slapos.slap.client import Client
 from slapos.system.proctable import end_tree
 from slapos.testing.master import MasterServer
+from slapos.testing.nodes import own_numbers
 from slapos.testing.waiting import wait_for
-from tests.functional.node.harness import RealNode
+from tests.functional.node.harness import RealNode, open_directory
 
 COMMAND = os.path.join(os.path.dirname(sys.executable), "slapos")
 SECONDS = 60.0
@@ -211,3 +213,21 @@ class Bench:
         """Until its partition is free again."""
         said = self.person.slapos("request", title, "--state", "destroyed", "--wait", "--timeout", "30")
         assert said.code == 0, said.err
+
+
+@contextlib.contextmanager
+def open_bench(partitions: int = 8) -> Iterator[Bench]:
+    """The daemon runs, the release ``hello`` is built."""
+    number, prefix = own_numbers()
+    with (
+        open_directory() as directory,
+        MasterServer(directory, release_roots=[str(directory / "releases")]) as master,
+        RealNode(master, directory, number=number, name_prefix=prefix, partition_amount=partitions) as node,
+    ):
+        node.start()
+        assert master.files is not None
+        person = Person(directory, client_cfg=master.files.config_path, node_cfg=node.cfg)
+        made = Bench(master, node, directory, person)
+        made.supply(made.hello)
+        made.settled(made.hello, SupplyReport.AVAILABLE)
+        yield made

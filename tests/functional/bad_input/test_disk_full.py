@@ -96,6 +96,7 @@ def test_command_that_finds_the_disk_full(bench: Bench) -> None:
     assert "No space left on device" in error["message"]
     assert "the next run continues from what was whole" in error["hint"]
     assert Path(error["context"]["log"]).exists()
+    assert bench.person.slapos("remove", str(release), bench.node.reference).code == 0
 
 
 class SmallDisk:

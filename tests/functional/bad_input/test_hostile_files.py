@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -117,6 +118,21 @@ def test_links_at_the_places_of_logs(bench: Bench, victim: Instance, partition: 
             link.unlink()
 
 
+@contextlib.contextmanager
+def replaced_by_link(partition: Path, folder: str, target: Path) -> Iterator[Path]:
+    place, kept = partition / folder, partition / "kept"
+    moved = place.exists()
+    if moved:
+        place.rename(kept)
+    place.symlink_to(target)
+    try:
+        yield place
+    finally:
+        place.unlink()
+        if moved:
+            kept.rename(place)
+
+
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has somewhere to be led to")
 @pytest.mark.parametrize(
@@ -137,21 +153,12 @@ def test_folders_that_are_links_lead_root_nowhere(
     precious = tmp_path / "httpd"
     precious.write_text("#!/bin/sh\ntouch evil\n")
     precious.chmod(0o700)
-    place = partition / folder
-    kept = partition / "kept"
-    moved = place.exists()
-    if moved:
-        place.rename(kept)
-    place.symlink_to(tmp_path)
-    give(bench, victim, place)
-    bench.operator.bang(victim.guid, "look")
-    assert said.format(partition=partition) in processed(bench, victim)["sentence"]
-    assert [path.name for path in tmp_path.iterdir()] == ["httpd"]
-    assert precious.stat().st_uid == 0
-    assert precious.stat().st_mode & 0o777 == 0o700
-    assert not list(tmp_path.glob("evil"))
-    place.unlink()
-    if moved:
-        kept.rename(place)
+    with replaced_by_link(partition, folder, tmp_path) as place:
+        give(bench, victim, place)
+        bench.operator.bang(victim.guid, "look")
+        assert said.format(partition=partition) in processed(bench, victim)["sentence"]
+        assert [path.name for path in tmp_path.iterdir()] == ["httpd"]
+        assert precious.stat().st_uid == 0
+        assert precious.stat().st_mode & 0o777 == 0o700
     assert processed(bench, victim)["settled"] == "ok"
     assert page(victim) == before
