@@ -96,6 +96,34 @@ def test_headers_arrive_exactly_and_nginx_keeps_its_process(cloud: Cloud) -> Non
     assert nginx_pid(cloud, instance) == pid
 
 
+def test_refused_configuration_leaves_nginx_as_it_is(cloud: Cloud) -> None:
+    pid = nginx_pid(cloud, cloud.wait("site"))
+    assert cloud.kept is not None
+    types = Path(cloud.kept.built, "parts/nginx/etc/mime.types")
+    whole, mode = types.read_text(), types.stat().st_mode
+    types.chmod(0o644)
+    types.write_text(whole + "\nbroken {\n")
+    try:
+        cloud.ask("site", {"headers": {"X-New": "1"}})
+        found = wait_for(
+            lambda: cloud.client.instance(title="site"),
+            60,
+            "the refusal is told",
+            until=lambda item: item.health is Health.ERROR and "refused" in item.sentence,
+        )
+        assert "nginx" in found.sentence
+        assert (nginx_pid(cloud, found), answer(cloud, found).status) == (pid, 200)
+        assert answer(cloud, found).headers["X-New"] is None
+    finally:
+        types.write_text(whole)
+        types.chmod(mode)
+    instance = cloud.order("site", {"headers": {"X-New": "2"}})
+    wait_for(
+        lambda: answer(cloud, instance).headers["X-New"], 10, "the mended configuration", until=lambda is_: is_ == "2"
+    )
+    assert nginx_pid(cloud, instance) == pid
+
+
 def test_log_rotates_as_the_user_of_the_partition(cloud: Cloud) -> None:
     instance = cloud.wait("site")
     config = cloud.node.config
