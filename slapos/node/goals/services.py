@@ -3,7 +3,7 @@
 Invariants: a process keeps its pid unless what it runs changed; a configuration that its check command refused is
 not tried again until it changed; a program that runs once and failed is started again only once it or the order
 changed; a service is added, changed or removed only after a run that succeeded, because the files of a failed or
-waiting run may be half of a change.
+waiting run may be half of a change; none is removed while its folder cannot be read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def plan_services(observed: Observed, *, trusted: bool) -> tuple[list[Action], l
     running = {item.name: item for item in observed.running}
     actions: list[Action] = []
     skips = [Skip(f"service {name!r}", why) for name, why in sorted(observed.refused.items())]
-    if trusted:
+    if trusted and not any("/" in name for name in observed.refused):  # a folder that cannot be read hides services
         names = {item.name for item in observed.declared}
         actions += [
             Action(Kind.REMOVE, name, "the instance no longer has it") for name in sorted(running) if name not in names

@@ -337,6 +337,14 @@ def test_names_that_are_refused_are_said() -> None:
     assert [str(skip) for skip in machine.plan().skips] == ["service 'a\\nb': a name may only hold letters"]
 
 
+def test_folder_that_cannot_be_read_takes_no_service_away() -> None:
+    machine = serving()
+    machine.seen = dataclasses.replace(machine.seen, declared=(), refused={"etc/service": "a component is a link"})
+    plan = machine.plan()
+    assert [action for action in plan.actions if action.kind is Kind.REMOVE] == []
+    assert "etc/service" in str(plan.skips[0])
+
+
 def test_retention_keeps_the_data_and_says_until_when() -> None:
     machine = retained()
     assert kinds(machine.run_to_end()) == ["HOLD", "STOP", "STOP"]
