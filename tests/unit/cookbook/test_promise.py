@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from slapos.cookbook import promise
 from slapos.model.errors import ProfileError
+from slapos.promises import child
 from tests.unit.cookbook.engine import Partition
 
 PLUGIN = """
@@ -102,3 +104,8 @@ def test_wrong_promises_are_refused(partition: Partition, text: str, reference: 
     with pytest.raises(ProfileError) as caught:
         partition.done(PROMISE + text + "\n")
     assert caught.value.reference == reference
+
+
+def test_reserved_names_are_those_of_the_launcher() -> None:
+    """Two copies on purpose: the launcher runs in a release's interpreter, with the standard library only."""
+    assert promise._RESERVED == child.RESERVED

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 from rich.console import RenderableType
@@ -17,7 +17,25 @@ from slapos.model.states import Health, SupplyReport
 if TYPE_CHECKING:
     from slapos.node.plan import Action
 
+_F = TypeVar("_F", bound=Callable[..., Any])
 _WORDS = {"ok": "ok", "waiting": "waiting", "failed": "error"}
+
+#: ``--only-cp`` is the existing tool's name.
+only_partitions = click.option(
+    "--only",
+    "--only-cp",
+    "only",
+    multiple=True,
+    metavar="PARTITION",
+    help="Only this partition; comma-separated or repeated.",
+)
+
+
+def forced(command: _F) -> _F:
+    """The options of a round that can also process what is as it is wanted."""
+    now = click.option("--now", is_flag=True, hidden=True, help="As always; an option of the existing tool.")
+    force = click.option("--force", "--all", "force", is_flag=True, help="Also what is as it is wanted.")
+    return force(now(command))
 
 
 def run_round(kind: Literal["software", "instance", "report", "promise"], only: Iterable[str]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slapos.cli.commands.node.rounds import force_releases, leave, run_round
+from slapos.cli.commands.node.rounds import force_releases, forced, leave, run_round
 from slapos.cli.lazy import Command
 
 
@@ -17,8 +17,7 @@ from slapos.cli.lazy import Command
     metavar="RELEASE",
     help="Only this release: its URL or the md5 of it; comma-separated or repeated.",
 )
-@click.option("--force", "--all", "force", is_flag=True, help="Also what is as it is wanted.")
-@click.option("--now", is_flag=True, hidden=True, help="As always; an option of the existing tool.")
+@forced
 def software(only: tuple[str, ...], force: bool, now: bool) -> None:  # fmt: skip
     """Build the supplied releases and remove those no longer wanted, once, in the foreground.
 
