@@ -23,7 +23,7 @@ from tests.scenario.processes import buildout_children, warm_server
 from tests.scenario.stage import DEADLINE, Pids, Stage
 from tests.scenario.writers import Writers, is_committing
 
-TRIES = 5  # changes made until the moment is hit: an action may be over before it is seen
+TRIES = 8  # changes made until the moment is hit: an action may be over before it is seen
 SEEN_SECONDS = 30.0
 LOOK_SECONDS = 0.002
 COMMIT_LOOKS = 2_000
@@ -131,7 +131,8 @@ class Round:
     def _strike(self, change: Change, mark: int, partitions: set[str]) -> None:
         """At a seeded moment of a seeded action of the change."""
         kind = Kind.RUN if self.target in ("buildout", "warm") else self.chance.choice(change.actions)
-        wait = self.chance.uniform(0.0, LONGEST.get(kind, 0.02))
+        # a quick machine may be through before: sooner at each try
+        wait = self.chance.uniform(0.0, LONGEST.get(kind, 0.02)) / 2 ** (self.played.tries - 1)
         if not self._await_action(kind, mark, partitions):
             return
         if self.target in ("buildout", "warm"):

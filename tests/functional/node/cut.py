@@ -1,6 +1,7 @@
 """``python cut.py <slapos.cfg> <kind> <seconds>``: one round that kills itself at the first action of that kind.
 
-``seconds`` after the action began (0: before it does anything).  Prints the kind when it was reached.
+``seconds`` after the action began (0: before it does anything), or when it ended sooner, before the next one does
+anything: so every action can be cut on machines of any speed.  Prints the kind when it was reached.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ def main(path: str, kind: str, seconds: float) -> None:
         time.sleep(seconds)
         os.kill(os.getpid(), signal.SIGKILL)
 
+    reached = threading.Event()
+
     def on_action(action: Action) -> None:
+        if reached.is_set():
+            os.kill(os.getpid(), signal.SIGKILL)
         if action.kind != kind:
             return
+        reached.set()
         sys.stdout.write(kind)
         sys.stdout.flush()
         if seconds:
