@@ -77,15 +77,21 @@ def run(words: list[str]) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("\nInterrupted.\n")
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:  # the reader of our output went away, which is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  (door: what is left over is a defect of ours, said in one form)
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps one that meets __set_name__
+            return _interrupted()
         told = as_ours(error)
         print_error(told, wants_json(words))
         return told.exit_code
+
+
+def _interrupted() -> int:
+    sys.stderr.write("\nInterrupted.\n")
+    return INTERRUPTED
 
 
 def as_ours(error: Exception) -> HyperopenxError:

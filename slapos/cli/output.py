@@ -31,6 +31,8 @@ COLOURS = {
 
 #: Of what goes into a pipe or a file: nothing is folded there for a screen that is not there.
 PIPE_WIDTH = 400
+#: Of a context, what a sentence often holds already.
+_NAMED_IN_SENTENCES = frozenset({"file", "section", "option", "part", "path", "url", "got", "expected", "field"})
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -107,10 +109,33 @@ def print_error(error: HyperopenxError, as_json: bool) -> None:
 def error_lines(error: Mapping[str, Any]) -> Iterator[Text]:
     """The four parts of an error (``HyperopenxError.as_data``) for people."""
     yield Text.assemble(("error ", "bold red"), (f"{error['reference']}: ", "bold"), error["message"])
-    for key, value in error["context"].items():
+    for key, value in _context_rows(error):
         yield Text.assemble("  ", (f"{key}: ", "dim"), _shown(value))
     if error["hint"]:
         yield Text.assemble("  ", ("→ ", "cyan"), error["hint"])
+
+
+def _context_rows(error: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The context without what the sentence and the hint say already; a place as ``file:line``; a log's end last."""
+    context, message = dict(error["context"]), str(error["message"])
+    for key in ("command", "code", "errno"):
+        context.pop(key, None)
+    if context.get("file") and context.get("line"):
+        context["file"] = f"{context['file']}:{context.pop('line')}"
+    if context.get("log") and str(context["log"]) in str(error["hint"]):
+        del context["log"]
+    if len(context.get("attempts", ())) == 1:
+        del context["attempts"]
+    tail = [str(line) for line in context.pop("tail", ())]
+    for key, value in context.items():
+        if key not in _NAMED_IN_SENTENCES or not _is_said(value, message):
+            yield key, value
+    if tail and message not in tail[-1]:
+        yield "last lines", tail
+
+
+def _is_said(value: Any, message: str) -> bool:
+    return all(str(item) in message for item in (value if isinstance(value, list | tuple) else [value]))
 
 
 def _shown(value: Any) -> str:

@@ -101,18 +101,20 @@ def branch_label(item: Instance) -> RenderableType:
     return Group(*lines)
 
 
-def instance_view(item: Instance) -> RenderableType:
-    """What a requester wants to know of an instance: where it is, what it was told, what it tells."""
+def instance_view(item: Instance, *, below_tree: bool = False) -> RenderableType:
+    """What a requester wants to know of an instance: where it is, what it was told, what it tells.
+
+    ``below_tree``: what :func:`tree_view` says is not repeated.
+    """
     rows: list[tuple[str, RenderableType]] = [
         ("title", item.title),
         ("reference", item.guid),
         ("release", item.release),
         ("software type", item.software_type + (" (shared)" if item.shared else "")),
         ("wanted", state(item.state)),
-        ("health", state(item.health)),
-        ("what it does", item.sentence),
         ("node", f"{item.node} {item.partition}".strip() or "none yet"),
     ]
+    rows += [("health", state(item.health)), ("what it does", item.sentence)] if not below_tree else []
     rows += [("addresses", ", ".join(address.ip for address in item.addresses))] if item.addresses else []
     rows += [("SLA", ", ".join(f"{key}={value}" for key, value in item.sla.items()))] if item.sla else []
     parts: list[RenderableType] = [fields(rows)]

@@ -36,8 +36,14 @@ def _member(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):
-        return [_text(item, LINE_LIMIT) for item in value[-ITEMS_LIMIT:]]  # of a log, the end says why
+        return [_text(_item(item), LINE_LIMIT) for item in value[-ITEMS_LIMIT:]]  # of a log, the end says why
     return _text(value, TEXT_LIMIT)
+
+
+def _item(value: Any) -> Any:
+    """A pair such as a place and what happened there becomes one text."""
+    plain = isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
+    return ": ".join(value) if plain else value
 
 
 def _text(value: Any, limit: int) -> str:

@@ -119,7 +119,7 @@ def _trouble(observed: Observed) -> str:
         if item.state == "failed" and item.name in once:
             return f"{item.name} of {layout.RUNS} {_end(item.exit_code)}; its log is {item.log}"
         if item.state in ("crashing", "failed"):
-            return f"the service {item.name} ends again and again; its log says why"
+            return f"the service {item.name} ends again and again; its log is {item.log}"
     return ""
 
 

@@ -142,3 +142,12 @@ def test_urls_are_no_pairs() -> None:
 
 def test_kinds_are_all_told() -> None:
     assert all(issubclass(kind, HyperopenxError) for kind in KINDS.values())
+
+
+def test_interrupt_wrapped_by_python(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr(entry.slapos, "main", interrupted)
+    assert entry.run(["status"]) == entry.INTERRUPTED
+    assert "Interrupted." in capsys.readouterr().err

@@ -29,7 +29,7 @@ def info(reference: str, news: bool) -> None:
     client = open_client()
     tree = client.tree(**naming(reference))
     data = tree_data(tree)
-    parts: list[RenderableType] = [tree_view(tree), Text(""), instance_view(tree.instance)]
+    parts: list[RenderableType] = [tree_view(tree), Text(""), instance_view(tree.instance, below_tree=True)]
     if news:
         events = client.history(tree.instance.guid)
         data["events"] = [dataclasses.asdict(event) for event in events]

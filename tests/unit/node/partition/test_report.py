@@ -57,8 +57,8 @@ def test_trouble_with_services_is_said() -> None:
     )
     expected = "nginx refused the new configuration; the old one keeps serving: unknown directive"
     assert report(seen)[:2] == (Health.ERROR, expected)
-    crashing = observed(running=(Running("httpd", "crashing"),))
-    assert report(crashing)[1] == "the service httpd ends again and again; its log says why"
+    crashing = observed(running=(Running("httpd", "crashing", log="/logs/httpd.log"),))
+    assert report(crashing)[1] == "the service httpd ends again and again; its log is /logs/httpd.log"
     refused = observed(refused={"a\nb": "a name may hold only letters"})
     assert report(refused)[1] == "the service 'a\\nb' is not started: a name may hold only letters"
 
