@@ -13,6 +13,7 @@
     allow_private_addresses = false
     server_names = cloud.example.org
     certificate_names = *.sites.example.org
+    insecure-legacy-listener = 127.0.0.1:8080 10.0.0.0/24
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ from __future__ import annotations
 import configparser
 import ipaddress
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+from slapos.master import legacy
+from slapos.master.legacy import LegacyListener
 from slapos.model.errors import InputError
 from slapos.system.files import atomic_write
 
 FILE_NAME = "master.cfg"
 _SECTION = "master"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +55,7 @@ class MasterConfig:
     server_names: tuple[str, ...] = ()
     certificate_names: tuple[str, ...] = ()
     client_directory: str = ""
+    insecure_legacy_listener: LegacyListener | None = None
 
     @property
     def path(self) -> str:
@@ -102,38 +110,62 @@ def server_names(config: MasterConfig) -> ServerNames:
 
 def load_config(path: str) -> MasterConfig:
     """The configuration in ``path``; :class:`InputError` ``invalid-master-configuration`` names file and option."""
-    parser = configparser.ConfigParser(interpolation=None, strict=True)
-    try:
-        with open(path, encoding="utf-8") as file:
-            parser.read_file(file)
-        section = parser[_SECTION]
-    except KeyError as error:
-        raise _invalid(path, "section", f"there is no section [{_SECTION}]") from error
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise _invalid(path, "file", str(error).splitlines()[0]) from error
+    section = _section(path)
     unknown = sorted(set(section) - set(MasterConfig.__dataclass_fields__))
     if unknown:
         raise _invalid(path, unknown[0], f"the option {unknown[0]} is unknown")
     directory = os.path.dirname(os.path.abspath(path))
-    try:
-        port = int(section.get("port", "8443"))
-        private = section.getboolean("allow_private_addresses", fallback=False)
-    except ValueError as error:
-        raise _invalid(path, "port", str(error)) from error
-    if not 0 < port < 65536:
-        raise _invalid(path, "port", f"{port} is no port")
     return MasterConfig(
         state_directory=section.get("state_directory", directory),
         host=section.get("host", "127.0.0.1"),
-        port=port,
+        port=_value(path, section, "port", "8443", _port),
         database_url=section.get("database_url", ""),
         public_url=section.get("public_url", ""),
         allowed_release_roots=_lines(section.get("allowed_release_roots", "")),
-        allow_private_addresses=private,
+        allow_private_addresses=_value(path, section, "allow_private_addresses", "false", _flag),
         server_names=tuple(section.get("server_names", "").split()),
         certificate_names=tuple(section.get("certificate_names", "").split()),
         client_directory=section.get("client_directory", ""),
+        insecure_legacy_listener=_value(path, section, "insecure_legacy_listener", "", legacy.parse),
     )
+
+
+def _section(path: str) -> dict[str, str]:
+    """The options of the master; a dash in a name is as good as an underscore."""
+    parser = configparser.ConfigParser(interpolation=None, strict=True)
+    parser.optionxform = _option_name  # type: ignore[assignment,method-assign]
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+        return dict(parser[_SECTION])
+    except KeyError as error:
+        raise _invalid(path, "section", f"there is no section [{_SECTION}]") from error
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise _invalid(path, "file", str(error).splitlines()[0]) from error
+
+
+def _option_name(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _value(path: str, section: Mapping[str, str], option: str, default: str, read: Callable[[str], T]) -> T:
+    try:
+        return read(section.get(option, default))
+    except ValueError as error:
+        raise _invalid(path, option, f"{option}: {error}") from error
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ValueError(f"{text} is no port")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    try:
+        return configparser.ConfigParser.BOOLEAN_STATES[text.lower()]
+    except KeyError as error:
+        raise ValueError(f"{text} is neither true nor false") from error
 
 
 def write_config(config: MasterConfig) -> None:
@@ -145,6 +177,8 @@ def write_config(config: MasterConfig) -> None:
     lines += [f"server_names = {' '.join(config.server_names)}"]
     lines += [f"certificate_names = {' '.join(config.certificate_names)}"]
     lines += [f"client_directory = {config.client_directory}"]
+    if config.insecure_legacy_listener is not None:
+        lines += [f"{legacy.OPTION} = {config.insecure_legacy_listener.text}"]
     # The database's URL may hold a password.
     atomic_write(config.path, "\n".join(lines) + "\n", mode=0o600)
 

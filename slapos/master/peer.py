@@ -2,6 +2,8 @@
 
 The TLS layer has verified the certificate against our authority before any of this runs (``CERT_OPTIONAL``: a client
 may have none, but not a wrong one).  ``peer`` is ours: the facts of the certificate, read once per connection.
+
+On the insecure legacy listener nothing is verified, and ``extensions.legacy`` says so.
 """
 
 from __future__ import annotations
@@ -10,11 +12,14 @@ import asyncio
 import ssl
 from typing import Any, cast
 
+from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from slapos.master.legacy import LegacyListener
 from slapos.pki.certificates import CertificateInfo, describe_der
 
 EXTENSION = "tls"
+LEGACY = "legacy"
 
 
 class TlsProtocol(HttpToolsProtocol):
@@ -38,6 +43,52 @@ class TlsProtocol(HttpToolsProtocol):
         super().shutdown()
         if idle:
             self.transport.abort()
+
+
+class LegacyProtocol(HttpToolsProtocol):
+    """Plain HTTP/1.1 for clients of the admitted networks; its scopes say that nobody proved anything."""
+
+    def __init__(self, *, listener: LegacyListener, names: tuple[str, ...], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._admission = Admission(self.app, listener, names)
+        self.app = self._admission
+
+    def on_message_begin(self) -> None:
+        """A request begins: its scope is marked."""
+        super().on_message_begin()
+        self.scope["extensions"] = cast(Any, {LEGACY: True})
+
+
+class Admission:
+    """ASGI: serves whom the listener admits, answers 403 to the others."""
+
+    def __init__(self, app: Any, listener: LegacyListener, names: tuple[str, ...]) -> None:
+        self._app = app
+        self._listener = listener
+        self._names = names
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        reason = self._refusal(scope)
+        if reason is None:
+            await self._app(scope, receive, send)
+            return
+        await PlainTextResponse(f"{reason}\n", 403, {"Connection": "close"})(scope, receive, send)
+
+    def _refusal(self, scope: Any) -> str | None:
+        client = scope.get("client") or ("", 0)
+        if not self._listener.admits(client[0]):
+            return f"{client[0]} is in none of the networks that this listener admits."
+        headers = dict(scope["headers"])
+        if b"origin" in headers or headers.get(b"sec-fetch-site", b"none") != b"none":
+            return "Web pages are not served here: any page that somebody visits could order."
+        if not self._listener.answers_to(headers.get(b"host", b"localhost").decode("latin-1"), self._names):
+            return "This listener is called by its address, or by a name in server_names."
+        return None
+
+
+def is_legacy(scope: Any) -> bool:
+    """Whether a request came by the insecure legacy listener."""
+    return bool(scope.get("extensions", {}).get(LEGACY))
 
 
 def peer_of(scope: Any) -> CertificateInfo | None:

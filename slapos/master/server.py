@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +15,15 @@ from types import FrameType
 
 import uvicorn
 
+from slapos.master import legacy
 from slapos.master.application import Application
 from slapos.master.background import Background
 from slapos.master.calls import Tools
-from slapos.master.config import MasterConfig
+from slapos.master.config import MasterConfig, server_names
 from slapos.master.dispatch import Dispatcher
 from slapos.master.endpoints import ROUTES
 from slapos.master.hub import Hub
-from slapos.master.peer import TlsProtocol
+from slapos.master.peer import LegacyProtocol, TlsProtocol
 from slapos.master.presence import Presence
 from slapos.master.storage.database import Storage
 from slapos.master.tls import authority_of, server_context
@@ -36,11 +39,39 @@ KEEP_ALIVE_SECONDS = 75
 
 
 class Server(uvicorn.Server):
-    """Ends the event streams as soon as it is told to stop; uvicorn would wait for them (for ever, by default)."""
+    """Ends the event streams as soon as it is told to stop; uvicorn would wait for them (for ever, by default).
 
-    def __init__(self, *, config: uvicorn.Config, hub: Hub) -> None:
+    The legacy listener, when there is one, is a second socket of the same server: it ends with it.
+    """
+
+    def __init__(self, *, config: uvicorn.Config, hub: Hub, master: MasterConfig) -> None:
         super().__init__(config)
         self._hub = hub
+        self._master = master
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Also opens the legacy listener."""
+        await super().startup(sockets)
+        listener = self._master.insecure_legacy_listener
+        if listener is None:
+            return
+        protocol = functools.partial(
+            LegacyProtocol,
+            listener=listener,
+            names=server_names(self._master).names,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        try:
+            opened = await asyncio.get_running_loop().create_server(
+                protocol, listener.host, listener.port, backlog=self.config.backlog
+            )
+        except OSError as error:
+            await self.shutdown()
+            raise legacy.refused(f"{listener.url} cannot be opened ({error.strerror or error})") from error
+        self.servers.append(opened)
+        logger.warning(listener.warning)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to stop: not kept for later, so that the process ends with status 0."""
@@ -81,7 +112,7 @@ def make_server(config: MasterConfig, storage: Storage) -> Server:
             task.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    return Server(config=_uvicorn_config(config, application.asgi(lifespan), context), hub=hub)
+    return Server(config=_uvicorn_config(config, application.asgi(lifespan), context), hub=hub, master=config)
 
 
 def _uvicorn_config(config: MasterConfig, app: object, context: ssl.SSLContext) -> uvicorn.Config:

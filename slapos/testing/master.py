@@ -14,6 +14,7 @@ from typing import Self
 
 from slapos.master.config import MasterConfig
 from slapos.master.initialise import OperatorFiles, initialise
+from slapos.master.legacy import LegacyListener
 from slapos.model.errors import HyperopenxError
 from slapos.model.objects import Address, NodeFormat, Partition
 from slapos.pki import files, keys, requests
@@ -34,7 +35,7 @@ class MasterServer:
     """``with MasterServer(tmp_path) as master: master.operator.nodes()``.
 
     The process is a real one and its storage real files; :meth:`kill` and :meth:`start` play a crash.  ``database``
-    is a URL; SQLite in the directory by default.
+    is a URL; SQLite in the directory by default.  ``legacy`` opens the insecure legacy listener on the loopback.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class MasterServer:
         release_roots: Iterable[str] = (),
         certificate_names: Iterable[str] = (),
         allow_private_addresses: bool = False,
+        legacy: bool = False,
     ) -> None:
         self.directory = Path(directory)
         self.config = MasterConfig(
@@ -54,6 +56,7 @@ class MasterServer:
             allowed_release_roots=tuple(release_roots),
             certificate_names=tuple(certificate_names),
             allow_private_addresses=allow_private_addresses,
+            insecure_legacy_listener=LegacyListener("127.0.0.1", free_port()) if legacy else None,
         )
         self.files: OperatorFiles | None = None
         self.process: Started | None = None
@@ -64,6 +67,12 @@ class MasterServer:
     def url(self) -> str:
         """The address of the master."""
         return self.config.url
+
+    @property
+    def legacy_url(self) -> str:
+        """The address of the insecure legacy listener; "" when there is none."""
+        listener = self.config.insecure_legacy_listener
+        return listener.url if listener is not None else ""
 
     @property
     def ca_file(self) -> str:
