@@ -1,8 +1,8 @@
 """Recipe names: one table, filled from the entry points of our own distribution.
 
 A recipe is named ``<distribution>:<entry>``.  Stock buildout asks ``pkg_resources`` and may install an egg into the
-running process; here a name is looked up, and a name that is not in the table goes to ``foreign``, today a clear
-refusal, later a fresh interpreter with the release's own eggs.
+running process; here a name is looked up, among ours and then among those of the field that ours serve, and a name
+that is in neither table goes to ``foreign``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from typing import Any
 
 from slapos.build.options import Origin, profile_error
+from slapos.build.profile.field_names import own_entry
 from slapos.build.recipe import Recipe, identity
 
 DISTRIBUTION = "hyperopenx"
@@ -64,7 +65,7 @@ class RecipeTable:
         """The class; :class:`ProfileError` ``unknown-recipe`` with the place of the option ``recipe``."""
         if name in self.extra:
             return self.extra[name]
-        point = own_recipes().get(name)
+        point = own_recipes().get(name) or own_recipes().get(f"{DISTRIBUTION}:{own_entry(name)}")
         if point is None:
             return self.foreign(name, origin, section)
         loaded: Any = point.load()
