@@ -50,7 +50,7 @@ class LegacyProtocol(HttpToolsProtocol):
 
     def __init__(self, *, listener: LegacyListener, names: tuple[str, ...], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._admission = Admission(self.app, listener, names)
+        self._admission = Admission(app=self.app, listener=listener, names=names)
         self.app = self._admission
 
     def on_message_begin(self) -> None:
@@ -62,7 +62,7 @@ class LegacyProtocol(HttpToolsProtocol):
 class Admission:
     """ASGI: serves whom the listener admits, answers 403 to the others."""
 
-    def __init__(self, app: Any, listener: LegacyListener, names: tuple[str, ...]) -> None:
+    def __init__(self, *, app: Any, listener: LegacyListener, names: tuple[str, ...]) -> None:
         self._app = app
         self._listener = listener
         self._names = names

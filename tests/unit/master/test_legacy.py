@@ -113,5 +113,5 @@ def _status(peer: str, headers: dict[str, str]) -> int:
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "POST", "path": "/", "client": (peer, 1), "headers": raw}
-    asyncio.run(Admission(served, LISTENER, ("master.example.org",))(scope, receive, send))
+    asyncio.run(Admission(app=served, listener=LISTENER, names=("master.example.org",))(scope, receive, send))
     return statuses[0]
