@@ -44,6 +44,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "internal-error": Problem("A defect of the master", errors.InternalError),
     # what was sent
     "invalid-json": Problem("The body is not one JSON object", _INPUT),
+    "invalid-xml": Problem("It is not acceptable as XML", _INPUT),
     "invalid-message": Problem("A member of the message is wrong", _INPUT),
     "invalid-text": Problem("A character cannot travel", _INPUT),
     "invalid-title": Problem("The title is not acceptable", _INPUT),
