@@ -164,7 +164,8 @@ class HttpsTransport:
 def _new_session() -> requests.Session:
     session = requests.Session()
     session.trust_env = False
-    session.mount("https://", HTTPAdapter(pool_connections=4, pool_maxsize=POOL, max_retries=0))
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=POOL, max_retries=0))
     return session
 
 
