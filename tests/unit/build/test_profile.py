@@ -182,11 +182,11 @@ def test_trap_4_names_resolve_one_by_one(tmp_path: Path) -> None:
     table = RecipeTable(TABLE, foreign=foreign)
     buildout = make_buildout(
         tmp_path,
-        "[a]\nrecipe = test:write\n[b]\nrecipe = slapos.cookbook:wrapper\n[c]\nrecipe = plain.egg\n",
+        "[a]\nrecipe = test:write\n[b]\nrecipe = slapos.cookbook:trac\n[c]\nrecipe = plain.egg\n",
         recipes=table,
     )
     assert [buildout[name].recipe.name for name in "abc"] == ["a", "b", "c"]
-    assert asked == ["slapos.cookbook:wrapper", "plain.egg:default"]
+    assert asked == ["slapos.cookbook:trac", "plain.egg:default"]
 
 
 def test_lines_and_words_are_split_before_values_are_put_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
