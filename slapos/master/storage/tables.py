@@ -85,6 +85,8 @@ nodes = Table(
     Column("formatted", BigInteger, nullable=False, server_default=text("0")),  # date; 0: never
     # A node that knows less than this generation is told everything (format changed, a supply was forgotten).
     Column("reset_generation", BigInteger, nullable=False, server_default=text("0")),
+    # Keys for its certificates are made by the master, once per call, and kept nowhere (enrolled with --legacy-keys).
+    Column("legacy_keys", Boolean, nullable=False, server_default=text("false")),
     sqlite_autoincrement=True,
 )
 
@@ -143,6 +145,7 @@ instances = Table(
     Column("processed", BigInteger, nullable=False, server_default=text("0")),  # timestamp of the last report
     Column("reported", BigInteger, nullable=False, server_default=text("0")),  # date of the last report
     Column("error", Text, nullable=False, server_default="{}"),  # behind the last failure, until a success
+    Column("forwarded", Boolean, nullable=False, server_default=text("false")),  # another master serves it
     sqlite_autoincrement=True,
 )
 _live_root = text("requester IS NULL AND gone IS NULL")
@@ -204,6 +207,30 @@ Index(
     partitions.c.position,
     sqlite_where=text("instance IS NULL AND formatted = 1"),
     postgresql_where=text("instance IS NULL AND formatted"),
+)
+
+# Requests that another master serves.  The row is written before that master is asked, so that whatever it may hold
+# for us is known here; without ``instance`` until the order is acknowledged.  Deleted when nothing is left there.
+forwards = Table(
+    "forwards",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("project", ForeignKey("projects.reference"), nullable=False),
+    Column("tree", BigInteger, nullable=False),  # the root's number, 0 while the order is that of a new root
+    Column("name", String(200), nullable=False),  # the title here
+    Column("instance", ForeignKey("instances.number"), nullable=True),
+    Column("master", Text, nullable=False),
+    Column("title", String(200), nullable=False),  # the title there
+    Column("node", String(200), nullable=False, server_default=""),  # as that master names them; "": no place yet
+    Column("partition", String(200), nullable=False, server_default=""),
+    Column("guid", String(200), nullable=False, server_default=""),
+    Column("answered", BigInteger, nullable=False, server_default=text("0")),  # date of its last answer
+    Column("due", BigInteger, nullable=False, index=True),  # when to ask again
+    Column("tries", Integer, nullable=False, server_default=text("0")),  # since something changed
+    Index("ux_forwards_master_title", "master", "title", unique=True),
+    Index("ux_forwards_instance", "instance", unique=True),
+    Index("ix_forwards_project_name", "project", "name"),
+    sqlite_autoincrement=True,
 )
 
 partition_capabilities = Table(

@@ -75,6 +75,7 @@ def test_a_kept_database_of_every_schema_is_upgraded(name: str, tmp_path: Path) 
         tree = storage.read(lambda tx: instances.tree(tx, OPERATOR, roots[0].guid))
         assert [each.title for each in tree] == ["site", "db", "guest"]
         assert tree[0].shared_instances[0].title == "guest"
+        assert storage.read(forwarded) == ([], [])
         world = World(storage)
         world.now = START + 1_000
         assert world.request("another").guid == "SOFTINST-6"
@@ -84,6 +85,14 @@ def test_a_kept_database_of_every_schema_is_upgraded(name: str, tmp_path: Path) 
         storage.close()
     before = migrate.head() not in name
     assert bool([found for found in os.listdir(tmp_path) if ".before-" in found]) == before
+
+
+def forwarded(tx: Transaction) -> tuple[list[object], list[object]]:
+    """The requests that other masters serve, by their rows and by the instances: none before schema 0003."""
+    marked = select(tables.instances.c.number).where(tables.instances.c.forwarded)
+    legacy = select(tables.nodes.c.number).where(tables.nodes.c.legacy_keys)
+    rows = list(tx.execute(select(tables.forwards.c.title)).scalars())
+    return rows, [*tx.execute(marked).scalars(), *tx.execute(legacy).scalars()]
 
 
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
