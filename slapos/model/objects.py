@@ -98,7 +98,7 @@ class Instance:
     sla: Mapping[str, str]
     connection: Mapping[str, str]
     shared: bool = False
-    node: str = ""  # COMP-<n>; empty while pending
+    node: str = ""  # COMP-<n>, or as ``master`` names it; empty while pending
     partition: str = ""
     addresses: tuple[Address, ...] = ()
     requester_guid: str = ""  # empty for a root
@@ -112,6 +112,7 @@ class Instance:
     reasons: tuple[str, ...] = ()  # of the last allocation decision, while pending
     promises: tuple[PromiseResult, ...] = ()
     error: Mapping[str, Any] = field(default_factory=dict)  # see InstanceReport
+    master: str = ""  # URL of the other master that serves it; empty: this one does
 
 
 @dataclass(frozen=True)

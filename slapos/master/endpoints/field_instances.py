@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from slapos.master import parameters
+from slapos.master import ordering
 from slapos.master.calls import Answer, Call, Preparation, Route, Routes
-from slapos.master.endpoints.instances import note_warnings
+from slapos.master.ordering import PreparedOrder
 from slapos.master.services import instances, nodes
 from slapos.model.errors import NotFound
 from slapos.model.objects import Instance, InstanceReport
@@ -73,17 +73,14 @@ def list_shared(call: Call) -> Answer:
     )
 
 
-def prepare_order(preparation: Preparation) -> tuple[str, ...]:
-    """Warnings about the parameters of an order; errors refuse it."""
-    return parameters.check_order(preparation, order_of(preparation.message))
+def prepare_order(preparation: Preparation) -> PreparedOrder:
+    """What must be known of an order before it is written; errors refuse it."""
+    return ordering.prepare_order(preparation, order_of(preparation.message))
 
 
 def post_instance(call: Call) -> Answer:
     """Order or change; the not-ready document while it is pending."""
-    order = order_of(call.message)
-    instance = instances.request_instance(call.tx, call.principal, order, requester=None, now=call.now)
-    note_warnings(call, instance)
-    return Answer(instance_or_not_ready(instance))
+    return Answer(instance_or_not_ready(ordering.place_order(call, order_of(call.message))))
 
 
 def put_reported_state(call: Call) -> Answer:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from slapos.master import parameters
+from slapos.master import ordering
 from slapos.master.calls import Answer, Call, Preparation, Route, Routes
+from slapos.master.ordering import PreparedOrder
 from slapos.master.services import history, instances
 from slapos.master.storage.transaction import current_generation
-from slapos.model.objects import Instance
+from slapos.model.objects import Instance, InstanceRequest
 from slapos.wire import codec
 
 ACCEPTED = 202  # kept, not served yet
@@ -34,28 +36,15 @@ def list_instances(call: Call) -> Answer:
     return Answer({"result_list": [codec.instance_to_data(instance) for instance in found]})
 
 
-def prepare_order(preparation: Preparation) -> tuple[str, ...]:
-    """Warnings about the parameters of an order; errors refuse it."""
-    return parameters.check_order(preparation, codec.request_from_data(_order(preparation.message)))
+def prepare_order(preparation: Preparation) -> PreparedOrder:
+    """What must be known of an order before it is written; errors refuse it."""
+    return ordering.prepare_order(preparation, *_order(preparation.message))
 
 
 def post_instance(call: Call) -> Answer:
     """Order, or change by ordering again; 202 with the reasons while it is pending."""
-    request = codec.request_from_data(_order(call.message))
-    requester = call.text("requester") or None
-    instance = instances.request_instance(call.tx, call.principal, request, requester=requester, now=call.now)
-    note_warnings(call, instance)
+    instance = ordering.place_order(call, *_order(call.message))
     return Answer(codec.instance_to_data(instance), 200 if instance.node else ACCEPTED)
-
-
-def note_warnings(call: Call, instance: Instance) -> None:
-    """Keep the warnings of the preparation in the history, once per change."""
-    if not call.prepared or instance.timestamp < int(call.now):
-        return  # the order changed nothing
-    last = {event.sentence for event in history.events(call.tx, call.principal, instance.guid, limit=5)}
-    for sentence in (sentence for sentence in call.prepared if sentence not in last):
-        about = (instance.project, instance.guid)
-        history.record(call.tx, about, "warning", sentence, by=history.actor(call.principal), now=call.now)
 
 
 def put_requested_children(call: Call) -> Answer:
@@ -87,7 +76,7 @@ def list_events(call: Call) -> Answer:
 
 def done(call: Call) -> Answer:
     """The acknowledgement of a write: the generation that it was based on."""
-    return Answer({"generation": current_generation(call.tx.connection)})
+    return Answer({"generation": current_generation(call.tx)})
 
 
 def _selected(call: Call) -> Instance:
@@ -104,8 +93,10 @@ def _nested(instance: Instance, below: dict[str, list[Instance]]) -> dict[str, A
     return {"instance": codec.instance_to_data(instance), "children": children}
 
 
-def _order(message: Any) -> dict[str, Any]:
-    return {name: value for name, value in message.items() if name != "requester"}
+def _order(message: Mapping[str, Any]) -> tuple[InstanceRequest, str | None]:
+    """The order and the guid of the instance that asks."""
+    order = {name: value for name, value in message.items() if name != "requester"}
+    return codec.request_from_data(order), message.get("requester") or None
 
 
 ROUTES: Routes = {

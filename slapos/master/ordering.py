@@ -1,0 +1,46 @@
+"""An order, in whatever dialect it came: checked, taken to another master when that one serves it, written.
+
+Every endpoint that takes orders has :func:`prepare_order` as its route's preparation and calls :func:`place_order`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slapos.master import parameters
+from slapos.master.calls import Call, Preparation
+from slapos.master.services import history, instances
+from slapos.model.objects import Instance, InstanceRequest
+
+
+@dataclass(frozen=True)
+class PreparedOrder:
+    """What was found outside the transaction: ``warnings`` about the parameters."""
+
+    warnings: tuple[str, ...] = ()
+
+
+def prepare_order(preparation: Preparation, request: InstanceRequest, requester: str | None = None) -> PreparedOrder:
+    """Before the transaction; ``requester`` as of :func:`place_order`.  Errors refuse the order."""
+    return PreparedOrder(parameters.check_order(preparation, request))
+
+
+def place_order(call: Call, request: InstanceRequest, requester: str | None = None) -> Instance:
+    """The instance as it is wanted from now on; pending while its ``node`` is empty.
+
+    ``requester`` is the guid of the instance that asks; None for a person, and for an instance's own certificate.
+    """
+    prepared: PreparedOrder = call.prepared
+    instance = instances.request_instance(call.tx, call.principal, request, requester=requester, now=call.now)
+    _note(call, instance, prepared.warnings)
+    return instance
+
+
+def _note(call: Call, instance: Instance, warnings: tuple[str, ...]) -> None:
+    """Keep the warnings of the preparation in the history, once per change."""
+    if not warnings or instance.timestamp < int(call.now):
+        return  # the order changed nothing
+    last = {event.sentence for event in history.events(call.tx, call.principal, instance.guid, limit=5)}
+    for sentence in (sentence for sentence in warnings if sentence not in last):
+        about = (instance.project, instance.guid)
+        history.record(call.tx, about, "warning", sentence, by=history.actor(call.principal), now=call.now)
