@@ -300,6 +300,7 @@ tokens = Table(
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=True),
+    Column("legacy_keys", Boolean, nullable=False, server_default=text("false")),
 )
 
 usage = Table(

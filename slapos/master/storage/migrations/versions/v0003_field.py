@@ -1,4 +1,4 @@
-"""Requests that other masters serve; nodes for which the master makes the keys."""
+"""Requests that other masters serve; nodes, and who enrols with certain tokens, for whom the master makes the keys."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _ZERO, _FALSE = sa.text("0"), sa.text("false")
 
 
 def upgrade() -> None:
+    op.add_column("tokens", sa.Column("legacy_keys", sa.Boolean(), server_default=_FALSE, nullable=False))
     op.add_column("nodes", sa.Column("legacy_keys", sa.Boolean(), server_default=_FALSE, nullable=False))
     op.add_column("instances", sa.Column("forwarded", sa.Boolean(), server_default=_FALSE, nullable=False))
     op.create_table(
