@@ -39,7 +39,7 @@ PLAN_LIMIT = 1024 * 1024  # characters of JSON
 def node_state(tx: Transaction, principal: Principal, node: str, since: int = 0) -> NodeState:
     """What changed after generation ``since``; everything when that is too old to tell, from a future, or 0."""
     number = access.find_node_number(tx, principal, node, Action.NODE_STATE)
-    generation = current_generation(tx.connection)
+    generation = current_generation(tx)
     nodes, places, instances = tables.nodes, tables.partitions, tables.instances
     reset = tx.execute(select(nodes.c.reset_generation).where(nodes.c.number == number)).scalar_one()
     complete = since <= 0 or since < reset or since > generation

@@ -29,7 +29,7 @@ Callback = Callable[[int, frozenset[str]], None]
 class Storage:
     """Thread-safe and blocking.  Made by :func:`open_storage`; end it with :meth:`close`."""
 
-    def __init__(self, *, url: str, readers: Engine, writers: Engine) -> None:
+    def __init__(self, *, url: str, readers: sqlite.Readers | postgresql.Readers, writers: Engine) -> None:
         self.url = url
         self._readers = readers
         self._writers = writers
@@ -59,14 +59,13 @@ class Storage:
     def read(self, function: Callable[[Transaction], T]) -> T:
         """The result of ``function`` on one snapshot; a write in it fails."""
         try:
-            with self._readers.connect() as connection, connection.begin():
-                return function(Transaction(connection))
+            return self._readers.read(function)
         except OperationalError as error:
             raise unavailable(error) from error
 
     def generation(self) -> int:
         """The counter of committed changes."""
-        return self.read(lambda tx: current_generation(tx.connection))
+        return self.read(current_generation)
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Calls ``callback(generation, subjects)`` after each commit that changed something; returns how to stop it.
@@ -130,8 +129,8 @@ def open_storage(url: str, *, backup_directory: str | None = None) -> Storage:
     try:
         migrate.upgrade(url, backup_directory=backup_directory)
         if postgresql.is_postgresql(url):
-            return Storage(url=url, readers=postgresql.reader_engine(url), writers=postgresql.writer_engine(url))
-        return Storage(url=url, readers=sqlite.reader_engine(url), writers=sqlite.writer_engine(url))
+            return Storage(url=url, readers=postgresql.Readers(url), writers=postgresql.writer_engine(url))
+        return Storage(url=url, readers=sqlite.Readers(url), writers=sqlite.writer_engine(url))
     except OperationalError as error:
         raise unavailable(error) from error
 

@@ -8,16 +8,19 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from slapos.master.storage.transaction import Transaction
+
 if TYPE_CHECKING:
     import psycopg  # elsewhere where it is used: half a second that a master with SQLite need not spend
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CHANNEL = "hyperopenx"
 GROUP_LOCK = 0x486F5831  # advisory lock of write groups
@@ -45,6 +48,22 @@ def reader_engine(url: str) -> Engine:
         isolation_level="REPEATABLE READ",
         connect_args={"options": "-c default_transaction_read_only=on"},
     )
+
+
+class Readers:
+    """Reading transactions."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = reader_engine(url)
+
+    def read(self, function: Callable[[Transaction], T]) -> T:
+        """The result of ``function`` on one snapshot."""
+        with self.engine.connect() as connection, connection.begin():
+            return function(Transaction(connection))
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
 
 
 def is_conflict(error: DBAPIError) -> bool:

@@ -8,10 +8,16 @@ here: immediate for the writer, deferred (one snapshot) for readers.
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import make_url
+
+from slapos.master.storage.prepared import prepared
+from slapos.master.storage.transaction import Transaction
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 30
 READERS = 8
@@ -42,9 +48,51 @@ def reader_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+@prepared
+def _begin() -> TextClause:
+    return text("BEGIN")
+
+
+class Readers:
+    """Reading transactions on connections that stay open: taking one from a pool costs more than most reads."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = reader_engine(url)
+        self._idle: list[Connection] = []
+
+    def read(self, function: Callable[[Transaction], T]) -> T:
+        """The result of ``function`` on one snapshot."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.engine.connect()
+        transaction = Transaction(connection)
+        try:
+            _begin.change(transaction)
+            return function(transaction)
+        finally:
+            self._give_back(connection, transaction)
+
+    def _give_back(self, connection: Connection, transaction: Transaction) -> None:
+        if connection.in_transaction():  # a statement of SQLAlchemy's began one, within ours
+            connection.rollback()
+        transaction.driver.rollback()
+        if len(self._idle) < READERS:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def dispose(self) -> None:
+        """Close all connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+        self.engine.dispose()
 
 
 def _engine(url: str, size: int, read_only: bool) -> Engine:

@@ -9,17 +9,17 @@ change numbered below.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Update, and_, bindparam, select, update
+from sqlalchemy import Connection, CursorResult, Dialect, Select, Update, and_, bindparam, select, update
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, node_reference
+from slapos.master.storage.prepared import prepared
 
 
 @dataclass
@@ -49,6 +49,10 @@ class Transaction:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.changes = Changes()
+        #: For :mod:`slapos.master.storage.prepared`: the driver's connection, its kind of error, the kind of database.
+        self.driver: Any = connection.connection.dbapi_connection
+        self.dialect: Dialect = connection.dialect
+        self.driver_error: type[Exception] = connection.dialect.loaded_dbapi.Error
 
     def execute(
         self, statement: Executable, values: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None
@@ -79,53 +83,50 @@ class Transaction:
             self.changes.resets.add(node)
 
 
-def current_generation(connection: Connection) -> int:
+def current_generation(tx: Transaction) -> int:
+    """The counter, as this transaction sees it."""
+    return int(_generation.value(tx))
+
+
+def record_changes(tx: Transaction, changes: Changes) -> int:
+    """Bumps the generation and writes it to the changed rows; the new generation (the old one when nothing changed)."""
+    if not changes:
+        return current_generation(tx)
+    generation = int(_bump.value(tx))
+    _renew_instances.change_each(tx, ({"of_number": number, "now": generation} for number in sorted(changes.instances)))
+    for statement, pairs in ((_renew_partitions, changes.partitions), (_renew_supplies, changes.supplies)):
+        rows = ({"of_node": node, "of_key": key, "now": generation} for node, key in sorted(pairs))
+        statement.change_each(tx, rows)
+    for node in sorted(changes.resets):
+        _reset_node.change(tx, of_node=node, now=generation)
+    return generation
+
+
+@prepared
+def _generation() -> Select[tuple[int]]:
     counters = tables.counters
-    value = connection.execute(select(counters.c.value).where(counters.c.name == "generation")).scalar_one()
-    return int(value)
+    return select(counters.c.value).where(counters.c.name == "generation")
 
 
-@functools.cache
+@prepared
 def _bump() -> ReturningUpdate[int]:
     counters = tables.counters
     bump = update(counters).where(counters.c.name == "generation").values(value=counters.c.value + 1)
     return bump.returning(counters.c.value)
 
 
-def record_changes(connection: Connection, changes: Changes) -> int:
-    """Bumps the generation and writes it to the changed rows; the new generation (the old one when nothing changed)."""
-    if not changes:
-        return current_generation(connection)
-    generation = int(connection.execute(_bump()).scalar_one())
-    if changes.instances:
-        numbers = [{"of_number": number, "now": generation} for number in sorted(changes.instances)]
-        connection.execute(_renew_instances(), numbers)
-    _write_pairs(connection, _renew_partitions(), changes.partitions, generation)
-    _write_pairs(connection, _renew_supplies(), changes.supplies, generation)
-    for node in sorted(changes.resets):
-        table = tables.nodes
-        connection.execute(update(table).where(table.c.number == node).values(reset_generation=generation))
-    return generation
-
-
-def _write_pairs(connection: Connection, statement: Update, pairs: set[tuple[int, str]], generation: int) -> None:
-    if pairs:
-        rows = [{"of_node": node, "of_key": value, "now": generation} for node, value in sorted(pairs)]
-        connection.execute(statement, rows)
-
-
-@functools.cache
+@prepared
 def _renew_instances() -> Update:
     table = tables.instances
     return update(table).where(table.c.number == bindparam("of_number")).values(generation=bindparam("now"))
 
 
-@functools.cache
+@prepared
 def _renew_partitions() -> Update:
     return _renew(tables.partitions, "reference")
 
 
-@functools.cache
+@prepared
 def _renew_supplies() -> Update:
     return _renew(tables.supplies, "release")
 
@@ -133,3 +134,9 @@ def _renew_supplies() -> Update:
 def _renew(table: Any, key: str) -> Update:
     where = and_(table.c.node == bindparam("of_node"), table.c[key] == bindparam("of_key"))
     return update(table).where(where).values(generation=bindparam("now"))
+
+
+@prepared
+def _reset_node() -> Update:
+    table = tables.nodes
+    return update(table).where(table.c.number == bindparam("of_node")).values(reset_generation=bindparam("now"))

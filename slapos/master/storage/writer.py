@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, TextClause, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from slapos.master.storage import postgresql
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Changes, Transaction, record_changes
 from slapos.model.errors import InternalError, Unavailable
 
@@ -158,33 +159,57 @@ class Writer:
         return again
 
     def _transaction(self, group: list[_Job]) -> Committed:
-        changes = Changes()
-        with self._engine.connect() as connection, connection.begin():
-            if len(group) > 1 and connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
-            for job in group:
-                _run_job(connection, job, changes)
-            generation = record_changes(connection, changes)
+        with self._engine.connect() as connection, connection.begin() as whole:
+            own, changes = Transaction(connection), Changes()
+            if len(group) > 1:
+                if own.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
+                for job in group:
+                    _run_in_savepoint(job, Transaction(connection), changes)
+            else:
+                _run_alone(group[0], Transaction(connection), changes)
+                if group[0].kept.error is not None:
+                    whole.rollback()
+                    return Committed(0, frozenset())
+            generation = record_changes(own, changes)
             if changes:
                 postgresql.notify(connection, generation, changes.subjects)
         self.commits += 1
         return Committed(generation, frozenset(changes.subjects))
 
 
-def _run_job(connection: Connection, job: _Job, changes: Changes) -> None:
-    """Runs one function in a savepoint; its own error stays with the job."""
-    transaction = Transaction(connection)
-    savepoint = connection.begin_nested()
+def _run_in_savepoint(job: _Job, transaction: Transaction, changes: Changes) -> None:
+    """Runs one function of several; its own error stays with the job, and what it did is undone."""
+    _savepoint.change(transaction)
+    _run_alone(job, transaction, changes)
+    if job.kept.error is not None:
+        _undo.change(transaction)
+    _release.change(transaction)
+
+
+def _run_alone(job: _Job, transaction: Transaction, changes: Changes) -> None:
     with job.kept:
         job.result = job.function(transaction)
-        savepoint.commit()
     error = job.kept.error
     if error is None:
         changes.merge(transaction.changes)
     elif isinstance(error, OperationalError):
         raise error  # the whole transaction is lost: disk full, deadlock, connection gone
-    else:
-        savepoint.rollback()
+
+
+@prepared
+def _savepoint() -> TextClause:
+    return text("SAVEPOINT one_of_group")
+
+
+@prepared
+def _undo() -> TextClause:
+    return text("ROLLBACK TO SAVEPOINT one_of_group")
+
+
+@prepared
+def _release() -> TextClause:
+    return text("RELEASE SAVEPOINT one_of_group")
 
 
 def _for_caller(error: BaseException | None) -> BaseException:

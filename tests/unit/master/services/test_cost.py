@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from slapos.master.storage import prepared
 from slapos.master.storage.database import Storage, open_storage
 from slapos.model.objects import Instance, InstanceReport
 from slapos.model.states import Health, InstanceState
@@ -30,18 +31,28 @@ def plans(storage: Storage, act: Callable[[], Any]) -> list[str]:
         if statement.split(maxsplit=1)[0] in ("SELECT", "UPDATE", "DELETE"):
             statements.append((statement, parameters))
 
-    for engine in (storage._writers, storage._readers):
-        event.listen(engine, "before_cursor_execute", record)
-    act()
-    for engine in (storage._writers, storage._readers):
-        event.remove(engine, "before_cursor_execute", record)
+    def run(compiled: Any, tx: Any, values: Any) -> Any:
+        cursor = original(compiled, tx, values)
+        record(None, None, *compiled.sent(values))
+        return cursor
+
+    original = prepared._Compiled.run
+    engines = (storage._writers, storage._readers.engine)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepared._Compiled, "run", run)
+        for engine in engines:
+            event.listen(engine, "before_cursor_execute", record)
+        act()
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", record)
     assert statements
 
     def explain(tx: Any) -> list[str]:
         found = []
         for statement, parameters in statements:
-            rows = parameters if isinstance(parameters, list) else [parameters]
-            plan = tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", rows[0]).all()
+            many = isinstance(parameters, list) and parameters and isinstance(parameters[0], tuple)
+            row = tuple(parameters[0] if many else parameters)
+            plan = tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", row).all()
             found += [f"{line[3]}: {statement}" for line in plan]
         return found
 
