@@ -221,6 +221,7 @@ forwards = Table(
     Column("instance", ForeignKey("instances.number"), nullable=True),
     Column("master", Text, nullable=False),
     Column("title", String(200), nullable=False),  # the title there
+    Column("sent", Text, nullable=False, server_default="{}"),  # release, type and kind, as they were sent last
     Column("node", String(200), nullable=False, server_default=""),  # as that master names them; "": no place yet
     Column("partition", String(200), nullable=False, server_default=""),
     Column("guid", String(200), nullable=False, server_default=""),

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("instance", _NUMBER, nullable=True),
         sa.Column("master", sa.Text(), nullable=False),
         sa.Column("title", sa.String(200), nullable=False),
+        sa.Column("sent", sa.Text(), server_default="{}", nullable=False),
         sa.Column("node", sa.String(200), server_default="", nullable=False),
         sa.Column("partition", sa.String(200), server_default="", nullable=False),
         sa.Column("guid", sa.String(200), server_default="", nullable=False),
