@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slapos.model import objects
-from slapos.model.states import Health, InstanceState
+from slapos.model.states import Health, InstanceState, SupplyReport
 from slapos.wire.field_methods import NOT_READY_DOCUMENT
 
 
@@ -43,6 +43,23 @@ def access_status(instance: objects.Instance) -> str:
     if instance.health in (Health.PENDING, Health.WORKING, Health.WAITING) and not instance.reported_state:
         return ""
     return f"{'#error' if instance.health is Health.ERROR else '#access'} {instance.sentence}".rstrip()
+
+
+def node_status(node: objects.NodeView, now: float) -> str:
+    """The same of a node: when it was last seen; "" when it never was."""
+    if not node.seen:
+        return ""
+    return f"{'#access' if node.online else '#error'} {node.reference} was seen {int(now) - node.seen} s ago."
+
+
+def supply_status(supply: objects.Supply) -> str:
+    """The same of a release on a node; "" before the first report."""
+    said = {
+        SupplyReport.UNKNOWN: "",
+        SupplyReport.BUILDING: f"#building software release {supply.release}",
+        SupplyReport.ERROR: f"#error while installing {supply.release}",
+    }
+    return said.get(supply.reported, f"#access software release {supply.release} {supply.reported.value}")
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:
