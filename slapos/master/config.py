@@ -14,6 +14,8 @@
     server_names = cloud.example.org
     certificate_names = *.sites.example.org
     insecure-legacy-listener = 127.0.0.1:8080 10.0.0.0/24
+
+Sections of other masters: :mod:`slapos.master.forwarding.config`.
 """
 
 from __future__ import annotations
@@ -27,12 +29,15 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from slapos.master import legacy
+from slapos.master.forwarding.config import PREFIX, parse_master, section_lines
+from slapos.master.forwarding.plan import OtherMaster
 from slapos.master.legacy import LegacyListener
 from slapos.model.errors import InputError
 from slapos.system.files import atomic_write
 
 FILE_NAME = "master.cfg"
 _SECTION = "master"
+_IN_SECTIONS = {"other_masters"}
 
 T = TypeVar("T")
 
@@ -56,6 +61,7 @@ class MasterConfig:
     certificate_names: tuple[str, ...] = ()
     client_directory: str = ""
     insecure_legacy_listener: LegacyListener | None = None
+    other_masters: tuple[OtherMaster, ...] = ()
 
     @property
     def path(self) -> str:
@@ -110,8 +116,9 @@ def server_names(config: MasterConfig) -> ServerNames:
 
 def load_config(path: str) -> MasterConfig:
     """The configuration in ``path``; :class:`InputError` ``invalid-master-configuration`` names file and option."""
-    section = _section(path)
-    unknown = sorted(set(section) - set(MasterConfig.__dataclass_fields__))
+    parser = _parsed(path)
+    section = dict(parser[_SECTION])
+    unknown = sorted(set(section) - set(MasterConfig.__dataclass_fields__) | set(section) & _IN_SECTIONS)
     if unknown:
         raise _invalid(path, unknown[0], f"the option {unknown[0]} is unknown")
     directory = os.path.dirname(os.path.abspath(path))
@@ -127,21 +134,38 @@ def load_config(path: str) -> MasterConfig:
         certificate_names=tuple(section.get("certificate_names", "").split()),
         client_directory=section.get("client_directory", ""),
         insecure_legacy_listener=_value(path, section, "insecure_legacy_listener", "", legacy.parse),
+        other_masters=_other_masters(path, parser, directory),
     )
 
 
-def _section(path: str) -> dict[str, str]:
-    """The options of the master; a dash in a name is as good as an underscore."""
+def _parsed(path: str) -> configparser.ConfigParser:
+    """The file; a dash in the name of an option is as good as an underscore."""
     parser = configparser.ConfigParser(interpolation=None, strict=True)
     parser.optionxform = _option_name  # type: ignore[assignment,method-assign]
     try:
         with open(path, encoding="utf-8") as file:
             parser.read_file(file)
-        return dict(parser[_SECTION])
+        parser[_SECTION]
+        return parser
     except KeyError as error:
         raise _invalid(path, "section", f"there is no section [{_SECTION}]") from error
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
         raise _invalid(path, "file", str(error).splitlines()[0]) from error
+
+
+def _other_masters(path: str, parser: configparser.ConfigParser, directory: str) -> tuple[OtherMaster, ...]:
+    found: dict[str, OtherMaster] = {}
+    for name in parser.sections():
+        if not name.startswith(PREFIX):
+            continue
+        try:
+            other = parse_master(name, dict(parser[name]), directory)
+        except ValueError as error:
+            raise _invalid(path, name, f"[{name}]: {error}") from error
+        if other.url in found:
+            raise _invalid(path, name, f"[{name}]: {other.url} has a section already")
+        found[other.url] = other
+    return tuple(found.values())
 
 
 def _option_name(name: str) -> str:
@@ -179,6 +203,7 @@ def write_config(config: MasterConfig) -> None:
     lines += [f"client_directory = {config.client_directory}"]
     if config.insecure_legacy_listener is not None:
         lines += [f"{legacy.OPTION} = {config.insecure_legacy_listener.text}"]
+    lines += [line for other in config.other_masters for line in section_lines(other)]
     # The database's URL may hold a password.
     atomic_write(config.path, "\n".join(lines) + "\n", mode=0o600)
 

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 UNIQUE_BY_NETWORK = "unique_by_network"
+MASTER_URL = "master_url"  # the master that shall serve it
+SOURCE = "source_instance_id"  # the title under which the last master sent it on
+FORWARDED_BY = "hyperopenx_forwarded_by"  # the masters that it passed, oldest first
+TRAVELLING = (MASTER_URL, SOURCE, FORWARDED_BY)  # of no matter where it is allocated
 KEYS = (
     "project_guid",
     "computer_guid",
@@ -38,7 +42,9 @@ class Sla:
 def parse_sla(values: Mapping[str, str]) -> Sla:
     """Never raises: what is not understood is a reason to wait, shown to the requester."""
     refusals = [
-        f"The SLA key {key!r} is not known here (known: {', '.join(KEYS)})." for key in values if key not in KEYS
+        f"The SLA key {key!r} is not known here (known: {', '.join(KEYS)})."
+        for key in values
+        if key not in KEYS and key not in TRAVELLING
     ]
     mode = values.get("mode", "")
     if mode not in ("", UNIQUE_BY_NETWORK):
