@@ -16,8 +16,8 @@ from starlette.routing import Route as Path
 from slapos.master.answers import JSON, to_error_response, to_response
 from slapos.master.calls import Answer
 from slapos.master.dispatch import Dispatcher, Envelope
+from slapos.master.field.caller import caller_of
 from slapos.master.hub import Hub
-from slapos.master.peer import peer_of
 from slapos.master.streams import Streams
 from slapos.model.errors import HyperopenxError, InputError, InternalError
 from slapos.wire import messages, strict_json
@@ -59,7 +59,8 @@ class Application:
         method, route = self._dispatcher.find(request.path_params["method"])
         _check_headers(request)
         body = await _read_body(request)
-        envelope = Envelope(method, body, peer_of(request.scope), request.headers.get("Idempotency-Key"))
+        caller = caller_of(request.scope, request.headers)
+        envelope = Envelope(method, body, caller, request.headers.get("Idempotency-Key"))
         answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._dispatcher.serve, envelope)
         if route.fences:
             self._hub.wake_all()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slapos.master.config import MasterConfig
+from slapos.master.field.caller import Acting
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError
 from slapos.model.principal import Principal
@@ -65,13 +66,15 @@ class Route:
 
     ``anonymous``: also for who proved nothing.  ``writes``: in a writing transaction.  ``remembered``: the answer is
     kept for a repetition with the same idempotency key.  ``prepare`` runs first, outside the transaction.
-    ``fences``: afterwards every event stream checks again whether its client may still listen.
+    ``fences``: afterwards every event stream checks again whether its client may still listen.  ``acts``: as whom a
+    caller on the legacy listener is believed to act, who has no certificate that says so.
     """
 
     endpoint: Callable[[Call], Answer]
     anonymous: bool = False
     remembered: bool = True
     fences: bool = False
+    acts: Acting = Acting.PERSON
     prepare: Callable[[Preparation], Any] | None = None
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from slapos.master.calls import Answer, Call, Key, Preparation, Route, Routes, Tools, check_key
+from slapos.master.field.caller import Asking, Caller, Place
+from slapos.master.field.identification import believed, proven
 from slapos.master.presence import Presence
 from slapos.master.services import idempotency, identities
 from slapos.master.storage.database import Storage
@@ -33,7 +35,7 @@ class Envelope:
 
     method: Method
     body: bytes
-    peer: CertificateInfo | None
+    caller: Caller
     key: str | None = None
 
 
@@ -71,37 +73,35 @@ class Dispatcher:
         method, route = envelope.method, self._routes[envelope.method.name]
         message = strict_json.loads_object(envelope.body)
         messages.check_request(method, message)
+        asking = _asking(envelope.caller, route, message)
         prepared = None
         if route.prepare is not None:
-            prepared = route.prepare(Preparation(message, lambda fn: self._read(envelope, route, fn), self.tools))
+            prepared = route.prepare(Preparation(message, lambda fn: self.read(asking, fn), self.tools))
 
         def act(tx: Transaction, principal: Principal) -> Answer:
             return route.endpoint(Call(tx, principal, message, self._clock(), self.tools, prepared))
 
-        answer = self._write(envelope, route, act) if method.writes else self._read(envelope, route, act)
+        answer = self._write(envelope, asking, act) if method.writes else self.read(asking, act)
         if method.of_field:
             messages.check_answer(method, answer.body)
         return answer
 
-    def principal(self, peer: CertificateInfo | None) -> Principal:
-        """Who is at the other end; raises when the certificate counts no longer."""
-        return self.storage.read(lambda tx: self._identify(tx, peer))
+    def read(self, asking: Asking, function: Callable[[Transaction, Principal], T]) -> T:
+        """``function`` in one reading transaction with who asks; raises when his certificate counts no longer."""
+        return self.storage.read(lambda tx: function(tx, self.identify(tx, asking)))
 
-    def identified_read(self, peer: CertificateInfo | None, function: Callable[[Transaction, Principal], T]) -> T:
-        """``function`` in one reading transaction with who is at the other end."""
-        return self.storage.read(lambda tx: function(tx, self._identify(tx, peer)))
+    def write(self, asking: Asking, function: Callable[[Transaction, Principal], T]) -> T:
+        """The same in one writing transaction."""
+        return self.storage.write(lambda tx: function(tx, self.identify(tx, asking)))
 
-    def _read(self, envelope: Envelope, route: Route, function: Callable[[Transaction, Principal], T]) -> T:
-        return self.storage.read(lambda tx: function(tx, self._asking(tx, envelope.peer, route)))
-
-    def _write(self, envelope: Envelope, route: Route, act: Callable[[Transaction, Principal], Answer]) -> Answer:
-        if envelope.key is None or not route.remembered:
-            return self.storage.write(lambda tx: act(tx, self._asking(tx, envelope.peer, route)))
+    def _write(self, envelope: Envelope, asking: Asking, act: Callable[[Transaction, Principal], Answer]) -> Answer:
+        if envelope.key is None or not self._routes[envelope.method.name].remembered:
+            return self.write(asking, act)
         digest = hashlib.sha256(envelope.method.name.encode() + b"\n" + envelope.body).hexdigest()
         key = Key(check_key(envelope.key), digest)
 
         def once(tx: Transaction) -> Answer:
-            principal = self._asking(tx, envelope.peer, route)
+            principal = self.identify(tx, asking)
             found = idempotency.remembered(tx, principal, key.value)
             if found is not None:
                 return _repeated(found, key)
@@ -112,20 +112,24 @@ class Dispatcher:
 
         return self.storage.write(once)
 
-    def _asking(self, tx: Transaction, peer: CertificateInfo | None, route: Route) -> Principal:
-        if route.anonymous:
+    def identify(self, tx: Transaction, asking: Asking) -> Principal:
+        """Who asks, as whom he acts; :class:`Unauthenticated` for nobody, and when his certificate counts no longer."""
+        if asking.anonymous:
             return ANYONE
-        principal = self._identify(tx, peer)
-        if principal.kind is PrincipalKind.ANYONE:
+        if asking.caller.legacy:
+            principal = believed(tx, asking)
+        else:
+            principal = proven(tx, self._certified(tx, asking.caller.peer), asking)
+        if principal.kind is PrincipalKind.NODE:
+            self._presence.mark(principal.reference)
+        return principal
+
+    def _certified(self, tx: Transaction, peer: CertificateInfo | None) -> Principal:
+        if peer is None:
             raise Unauthenticated(
                 "Nobody proved who asks: this method wants a client certificate.",
                 hint="Use a client certificate of this master; `slapos up` makes the first one.",
             )
-        return principal
-
-    def _identify(self, tx: Transaction, peer: CertificateInfo | None) -> Principal:
-        if peer is None:
-            return ANYONE
         now = self._clock()
         if now > peer.not_after:
             raise Unauthenticated(
@@ -134,10 +138,12 @@ class Dispatcher:
                 context={"serial": peer.serial, "reference": peer.reference},
                 hint="Renew it: certificate_renewal accepts it for a year.",
             )
-        principal = identities.principal_of_certificate(tx, peer.serial, _kind(peer.kind), peer.reference, now)
-        if principal.kind is PrincipalKind.NODE:
-            self._presence.mark(principal.reference)
-        return principal
+        return identities.principal_of_certificate(tx, peer.serial, _kind(peer.kind), peer.reference, now)
+
+
+def _asking(caller: Caller, route: Route, message: Mapping[str, Any]) -> Asking:
+    node, guid = message.get("computer_guid", ""), message.get("instance_guid", "")
+    return Asking(caller, route.acts, Place(node=node, guid=guid), route.anonymous)
 
 
 def _kind(text: str) -> PrincipalKind:

@@ -17,14 +17,12 @@ from starlette.responses import Response, StreamingResponse
 
 from slapos.master.authorization import Action, Subject, check
 from slapos.master.dispatch import Dispatcher
+from slapos.master.field.caller import Asking, Caller, caller_of
 from slapos.master.hub import PROJECT, Hub, Notice, Watch
-from slapos.master.peer import peer_of
 from slapos.master.services import access
 from slapos.master.storage.transaction import Transaction
-from slapos.model.errors import HyperopenxError, InputError, Unauthenticated
+from slapos.model.errors import HyperopenxError, InputError
 from slapos.model.principal import Principal
-from slapos.model.states import PrincipalKind
-from slapos.pki.certificates import CertificateInfo
 
 HEARTBEAT_SECONDS = 15.0
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -43,13 +41,13 @@ class Streams:
         subject = request.query_params.get("subject", "")
         if not 1 <= len(subject) <= 300:
             raise InputError("subject: missing.", reference="invalid-message", context={"field": "subject"})
-        peer = peer_of(request.scope)
-        await self._check(peer, subject)
+        caller = caller_of(request.scope, request.headers)
+        await self._check(caller, subject)
         number = request.headers.get("Last-Event-ID", "")
         watch = self._hub.watch(subject, int(number) if number.isdecimal() and len(number) < 19 else None)
-        return StreamingResponse(self._feed(watch, peer), headers=HEADERS, media_type="text/event-stream")
+        return StreamingResponse(self._feed(watch, caller), headers=HEADERS, media_type="text/event-stream")
 
-    async def _feed(self, watch: Watch, peer: CertificateInfo | None) -> AsyncIterator[bytes]:
+    async def _feed(self, watch: Watch, caller: Caller) -> AsyncIterator[bytes]:
         try:
             yield b": hyperopenx\n\n"
             while not self._hub.closed:
@@ -57,16 +55,17 @@ class Streams:
                 if notice is not None:
                     yield _encode(watch.subject, notice)
                     continue
-                heartbeat = await self._wait(watch, peer)
-                if self._hub.closed or not await self._allowed(peer, watch.subject):
+                heartbeat = await self._wait(watch, caller)
+                if self._hub.closed or not await self._allowed(caller, watch.subject):
                     return
                 if heartbeat:
                     yield b":\n\n"
         finally:
             self._hub.leave(watch)
 
-    async def _wait(self, watch: Watch, peer: CertificateInfo | None) -> bool:
+    async def _wait(self, watch: Watch, caller: Caller) -> bool:
         """Until woken or the next heartbeat is due; whether it was the heartbeat."""
+        peer = caller.peer
         left = HEARTBEAT_SECONDS if peer is None else min(HEARTBEAT_SECONDS, max(0.0, peer.not_after - time.time()))
         try:
             async with asyncio.timeout(left):
@@ -75,24 +74,22 @@ class Streams:
             return True
         return False
 
-    async def _allowed(self, peer: CertificateInfo | None, subject: str) -> bool:
+    async def _allowed(self, caller: Caller, subject: str) -> bool:
         try:
-            await self._check(peer, subject)
+            await self._check(caller, subject)
         except HyperopenxError:
             return False
         return True
 
-    async def _check(self, peer: CertificateInfo | None, subject: str) -> None:
+    async def _check(self, caller: Caller, subject: str) -> None:
         def look(tx: Transaction, principal: Principal) -> None:
             _check_subject(tx, principal, subject)
 
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._pool, self._dispatcher.identified_read, peer, look)
+        await loop.run_in_executor(self._pool, self._dispatcher.read, Asking(caller), look)
 
 
 def _check_subject(tx: Transaction, principal: Principal, subject: str) -> None:
-    if principal.kind is PrincipalKind.ANYONE:
-        raise Unauthenticated("Nobody proved who asks.", hint="Use a client certificate of this master.")
     if subject.startswith(PROJECT):
         check(principal, Action.PROJECT_READ, Subject(project=subject.removeprefix(PROJECT)))
     else:

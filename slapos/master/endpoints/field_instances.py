@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slapos.master import ordering
 from slapos.master.calls import Answer, Call, Preparation, Route, Routes
+from slapos.master.field.caller import Acting
 from slapos.master.ordering import PreparedOrder
 from slapos.master.services import instances, nodes
 from slapos.model.errors import NotFound
@@ -131,10 +132,10 @@ ROUTES: Routes = {
     "slapos.get.v0.instance_tree": Route(get_tree),
     "slapos.allDocs.v0.instance_tree_list": Route(list_trees),
     "slapos.allDocs.v0.instance_node_instance_list": Route(list_shared),
-    "slapos.post.v0.software_instance": Route(post_instance, prepare=prepare_order),
-    "slapos.put.v0.software_instance_reported_state": Route(put_reported_state),
-    "slapos.put.v0.software_instance_error": Route(put_error),
+    "slapos.post.v0.software_instance": Route(post_instance, acts=Acting.PARTITION, prepare=prepare_order),
+    "slapos.put.v0.software_instance_reported_state": Route(put_reported_state, acts=Acting.NODE),
+    "slapos.put.v0.software_instance_error": Route(put_error, acts=Acting.NODE),
     "slapos.put.v0.software_instance_bang": Route(put_bang),
     "slapos.put.v0.software_instance_title": Route(put_title),
-    "slapos.put.v0.software_instance_connection_parameter": Route(put_connection),
+    "slapos.put.v0.software_instance_connection_parameter": Route(put_connection, acts=Acting.PARTITION),
 }

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from slapos.master.authorization import Action, Subject, check
 from slapos.master.calls import Answer, Call, Route, Routes
 from slapos.master.endpoints.nodes import note_warnings, prepare_supply
+from slapos.master.field.caller import Acting
 from slapos.master.services import access, identities, instances, nodes, supplies, usage
 from slapos.master.storage import tables
 from slapos.model.errors import InputError, NotFound
@@ -166,9 +167,9 @@ ROUTES: Routes = {
     "slapos.post.v0.software_installation": Route(post_installation, prepare=prepare_supply),
     "slapos.post.v0.compute_node_certificate": Route(post_certificate),
     "slapos.remove.v0.compute_node_certificate": Route(remove_certificate, fences=True),
-    "slapos.put.v0.compute_node_format": Route(put_format),
+    "slapos.put.v0.compute_node_format": Route(put_format, acts=Acting.NODE),
     "slapos.put.v0.compute_node_bang": Route(put_bang),
-    "slapos.post.v0.compute_node_usage": Route(post_usage),
-    "slapos.put.v0.software_installation_reported_state": Route(put_reported_state),
-    "slapos.put.v0.software_installation_error": Route(put_error),
+    "slapos.post.v0.compute_node_usage": Route(post_usage, acts=Acting.NODE),
+    "slapos.put.v0.software_installation_reported_state": Route(put_reported_state, acts=Acting.NODE),
+    "slapos.put.v0.software_installation_error": Route(put_error, acts=Acting.NODE),
 }
