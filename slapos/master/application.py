@@ -1,4 +1,7 @@
-"""The HTTP application: ``POST /<method>``, ``GET /events``, ``GET /healthz``, ``GET /ca.pem``, ``GET /``."""
+"""The HTTP application: ``POST /<method>``, ``GET /events``, ``GET /healthz``, ``GET /ca.pem``, ``GET /``.
+
+``GET /openapi.json`` describes the methods; ``GET /hateoas/…`` and ``GET /getHateoasUrl`` serve clients of the field.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -17,10 +21,12 @@ from slapos.master.answers import JSON, to_error_response, to_response
 from slapos.master.calls import Answer
 from slapos.master.dispatch import Dispatcher, Envelope
 from slapos.master.field.caller import caller_of
+from slapos.master.hateoas.address import base_url
+from slapos.master.hateoas.door import Hateoas
 from slapos.master.hub import Hub
 from slapos.master.streams import Streams
 from slapos.model.errors import HyperopenxError, InputError, InternalError
-from slapos.wire import messages, strict_json
+from slapos.wire import messages, openapi, strict_json
 
 logger = logging.getLogger("slapos.master")
 
@@ -36,6 +42,7 @@ class Application:
         self._dispatcher = dispatcher
         self._hub = hub
         self._pool = pool
+        self._hateoas = Hateoas(dispatcher=dispatcher, pool=pool)
         self._streams = Streams(dispatcher=dispatcher, hub=hub, pool=pool)
 
     def asgi(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
@@ -50,7 +57,10 @@ class Application:
             Path("/", _door(self._index), methods=["GET"]),
             Path("/healthz", _door(self._health), methods=["GET"]),
             Path("/ca.pem", _door(self._authority), methods=["GET"]),
+            Path("/openapi.json", _door(self._openapi), methods=["GET"]),
             Path("/events", _door(self._streams.open), methods=["GET"]),
+            Path("/getHateoasUrl", _door(self._hateoas.url), methods=["GET"]),
+            Path("/hateoas{rest:path}", _door(self._hateoas.document), methods=["GET"]),
             Path("/{method:path}", _door(self._call), methods=ANY),
         ]
         return Starlette(routes=paths, lifespan=living)
@@ -60,7 +70,8 @@ class Application:
         _check_headers(request)
         body = await _read_body(request)
         caller = caller_of(request.scope, request.headers)
-        envelope = Envelope(method, body, caller, request.headers.get("Idempotency-Key"))
+        base = base_url(request.scope, self._dispatcher.tools.config)
+        envelope = Envelope(method, body, caller, request.headers.get("Idempotency-Key"), base)
         answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._dispatcher.serve, envelope)
         if route.fences:
             self._hub.wake_all()
@@ -75,10 +86,15 @@ class Application:
         body = {
             "name": "Hyper Open X master",
             "methods": sorted(messages.METHODS),
+            "openapi": "/openapi.json",
             "events": "/events",
             "ca": "/ca.pem",
         }
         return to_response(Answer(body))
+
+    async def _openapi(self, request: Request) -> Response:
+        url = base_url(request.scope, self._dispatcher.tools.config)
+        return to_response(Answer(openapi.document(self._dispatcher.operations(), url, version("hyperopenx"))))
 
     async def _health(self, request: Request) -> Response:
         storage = self._dispatcher.storage

@@ -28,7 +28,8 @@ class Tools:
 class Call:
     """One call of one method, inside its transaction; ``message`` was checked against the method's schema.
 
-    ``prepared`` is what the route's preparation found.  ``now`` is UTC epoch seconds.
+    ``prepared`` is what the route's preparation found.  ``now`` is UTC epoch seconds.  ``base`` is the address at which
+    the client reached us, with a slash at its end.
     """
 
     tx: Transaction
@@ -37,6 +38,7 @@ class Call:
     now: float
     tools: Tools
     prepared: Any = None
+    base: str = ""
 
     def text(self, name: str) -> str:
         """A text member, "" when it is absent."""
@@ -64,16 +66,19 @@ class Preparation:
 class Route:
     """How a method is served.
 
-    ``anonymous``: also for who proved nothing.  ``writes``: in a writing transaction.  ``remembered``: the answer is
-    kept for a repetition with the same idempotency key.  ``prepare`` runs first, outside the transaction.
-    ``fences``: afterwards every event stream checks again whether its client may still listen.  ``acts``: as whom a
-    caller on the legacy listener is believed to act, who has no certificate that says so.
+    ``anonymous``: also for who proved nothing.  ``writes``: in a writing transaction though its name does not say so.
+    ``remembered``: the answer is kept for a repetition with the same idempotency key.  ``pending``: it answers 202
+    while what was asked for cannot be served.  ``prepare`` runs first, outside the transaction.  ``fences``: afterwards
+    every event stream checks again whether its client may still listen.  ``acts``: as whom a caller on the legacy
+    listener is believed to act, who has no certificate that says so.
     """
 
     endpoint: Callable[[Call], Answer]
     anonymous: bool = False
+    writes: bool = False
     remembered: bool = True
     fences: bool = False
+    pending: bool = False
     acts: Acting = Acting.PERSON
     prepare: Callable[[Preparation], Any] | None = None
 

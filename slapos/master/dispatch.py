@@ -7,6 +7,7 @@ is asked, so a revocation acts at the next request, also on a connection that is
 from __future__ import annotations
 
 import hashlib
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from slapos.model.states import PrincipalKind
 from slapos.pki.certificates import CertificateInfo
 from slapos.wire import messages, strict_json
 from slapos.wire.messages import Method
+from slapos.wire.openapi import Operation
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class Envelope:
     body: bytes
     caller: Caller
     key: str | None = None
+    base: str = ""  # the address at which the client reached us
 
 
 class Dispatcher:
@@ -68,6 +71,20 @@ class Dispatcher:
             )
         return messages.METHODS[name], self._routes[name]
 
+    def operations(self) -> list[Operation]:
+        """Every method as it is served, for the OpenAPI document."""
+        return [
+            Operation(
+                method=messages.METHODS[name],
+                summary=inspect.getdoc(route.endpoint) or name,
+                anonymous=route.anonymous,
+                pending=route.pending,
+                keyed=route.remembered and (messages.METHODS[name].writes or route.writes),
+            )
+            for name, route in sorted(self._routes.items())
+            if name in messages.METHODS
+        ]
+
     def serve(self, envelope: Envelope) -> Answer:
         """The answer; any :class:`HyperopenxError` is for the one who asked."""
         method, route = envelope.method, self._routes[envelope.method.name]
@@ -79,9 +96,11 @@ class Dispatcher:
             prepared = route.prepare(Preparation(message, lambda fn: self.read(asking, fn), self.tools))
 
         def act(tx: Transaction, principal: Principal) -> Answer:
-            return route.endpoint(Call(tx, principal, message, self._clock(), self.tools, prepared))
+            now = self._clock()
+            return route.endpoint(Call(tx, principal, message, now, self.tools, prepared, envelope.base))
 
-        answer = self._write(envelope, asking, act) if method.writes else self.read(asking, act)
+        writes = method.writes or route.writes
+        answer = self._write(envelope, asking, act) if writes else self.read(asking, act)
         if method.of_field:
             messages.check_answer(method, answer.body)
         return answer

@@ -49,6 +49,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "invalid-text": Problem("A character cannot travel", _INPUT),
     "invalid-title": Problem("The title is not acceptable", _INPUT),
     "schema-violation": Problem("The parameters break the schema of the release", _INPUT),
+    "invalid-form": Problem("The arguments cannot be read", _INPUT),
+    "invalid-node-name": Problem("A node cannot have this name", _INPUT),
+    "not-served-here": Problem("The shared instance is served by another", _INPUT),
     "invalid-field": Problem("A field is wrong", _INPUT),
     "invalid-state": Problem("There is no such state", _INPUT),
     "invalid-subject": Problem("The subject names nothing that exists", _INPUT),
@@ -59,6 +62,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "no-such-project": Problem("There is no such project", _INPUT),
     "invalid-idempotency-key": Problem("The idempotency key is not acceptable", _INPUT),
     "idempotency-key-reused": Problem("The idempotency key was used for something else", _CONFLICT),
+    "unknown-query": Problem("The search is not known", _INPUT),
     "too-large": Problem("The message is too large", _INPUT),
     "unsupported-content-type": Problem("The body is not declared as JSON", _INPUT),
     "not-acceptable": Problem("The answer would be JSON", _INPUT),
@@ -99,7 +103,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "partition-free": Problem("No instance lives there", _MISSING, "SOFTWARE-INSTANCE-NOT-FOUND"),
     "no-such-node": Problem("There is no such node", _MISSING, "COMPUTE-NODE-NOT-FOUND"),
     "supply-not-found": Problem("The release is not supplied there", _MISSING, "SOFTWARE-INSTALLATION-NOT-FOUND"),
-    "hateoas-not-offered": Problem("HATEOAS is not offered", _MISSING, "HATEOAS-URL-NOT-FOUND"),
+    "no-such-document": Problem("There is no such document", _MISSING),
     # states that forbid it
     "destroy-not-requested": Problem(
         "Its destruction was not requested", _CONFLICT, "SOFTWARE-INSTANCE-WRONG-REPORTED-STATE"

@@ -67,8 +67,15 @@ def to_problem(error: HyperopenxError) -> dict[str, Any]:
 def to_field_error(error: HyperopenxError) -> dict[str, Any]:
     """The body of the ``slapos.*`` dialect: exactly ``status, type, title``."""
     status = field_status_of(error)
-    code = problem_of(error).field_code or HTTPStatus(status).phrase
+    code = problem_of(error).field_code or _phrase(status)
     return {"status": status, "type": code, "title": error.message}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # 523 and its like
+        return "Unknown Error"
 
 
 def field_status_of(error: HyperopenxError) -> int:

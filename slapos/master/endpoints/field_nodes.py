@@ -11,19 +11,20 @@ from slapos.master.authorization import Action, Subject, check
 from slapos.master.calls import Answer, Call, Route, Routes
 from slapos.master.endpoints.nodes import note_warnings, prepare_supply
 from slapos.master.field.caller import Acting
+from slapos.master.hateoas import address
 from slapos.master.services import access, identities, instances, nodes, supplies, usage
 from slapos.master.storage import tables
 from slapos.model.errors import InputError, NotFound
 from slapos.model.objects import SupplyStatus
 from slapos.model.states import PrincipalKind, SupplyReport, SupplyState
-from slapos.wire.field_codec import acknowledgement, format_of
+from slapos.wire.field_codec import acknowledgement, format_of, node_status
 
 WITHOUT_KEY = {"key": "", "certificate": ""}  # a private key is made where it is used, and stays there
 
 
 def get_hateoas_url(call: Call) -> Answer:
-    """Not offered yet."""
-    raise NotFound("HATEOAS is not offered by this master.", reference="hateoas-not-offered")
+    """Where the HATEOAS dialect begins, for this client."""
+    return Answer({"hateoas_url": call.base + address.PATH})
 
 
 def get_status(call: Call) -> Answer:
@@ -31,8 +32,7 @@ def get_status(call: Call) -> Answer:
     node = nodes.find_node(call.tx, call.principal, call.text("computer_guid"), call.now)
     if not node.seen:
         return Answer({"text": f"#error {node.reference} was never seen.", "no_data": 1})
-    word = "#access" if node.online else "#error"
-    return Answer({"text": f"{word} {node.reference} was seen {int(call.now) - node.seen} s ago.", "seen": node.seen})
+    return Answer({"text": node_status(node, call.now), "seen": node.seen})
 
 
 def list_instances(call: Call) -> Answer:
