@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario order check lint format types imports sizes docs unit clean
+.PHONY: help up down status test scenario order peers check lint format types imports sizes docs unit clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ scenario: ## Kill everybody at sixty seeded moments, and see that all comes true
 
 order: ## How long an order takes, by its stages (builds the website first)
 	@$(BIN)/python benchmarks/order.py
+
+peers: ## Make the root with the real SlapOS that tests/interop runs against (as root; minutes)
+	@tests/interop/peers.sh make
 
 check: lint types imports sizes docs ## Run every check below; a commit passes them all
 	@echo "check: all passed"
