@@ -119,6 +119,11 @@ PROBLEMS: Mapping[str, Problem] = {
     "title-of-requester": Problem("An instance cannot request itself", _CONFLICT),
     "kind-is-fixed": Problem("Shared or not cannot change", _CONFLICT),
     "release-in-use": Problem("Instances use the release", _CONFLICT),
+    # other masters
+    "no-such-master": Problem("No such other master is known", _MISSING),
+    "other-master-unavailable": Problem("The master that serves it does not answer", _DOWN),
+    "served-elsewhere": Problem("Another master serves it already", _CONFLICT),
+    "forwarding-loop": Problem("Masters send it to each other in a circle", _CONFLICT),
     # releases and their schemas
     "invalid-url": Problem("The URL is not usable", _INPUT),
     "invalid-schema": Problem("The release's schema is wrong", _INPUT),

@@ -32,6 +32,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 # Statuses of the slapos.* dialect where they differ from the kind's own (spec/02 §1.1: never 404).
 _FIELD_STATUS = {401: 401, 404: 403, 409: 403, 507: 500}
+_FIELD_STATUS_OF_REFERENCE = {"unknown-method": 404, "other-master-unavailable": 523}
 _OWN_STATUS = {"unsupported-content-type": 415, "not-acceptable": 406, "too-large": 413, "wrong-http-method": 405}
 
 
@@ -80,8 +81,8 @@ def _phrase(status: int) -> str:
 
 def field_status_of(error: HyperopenxError) -> int:
     """The HTTP status of ``error`` in the ``slapos.*`` dialect."""
-    if error.reference == "unknown-method":
-        return 404
+    if error.reference in _FIELD_STATUS_OF_REFERENCE:
+        return _FIELD_STATUS_OF_REFERENCE[error.reference]
     status = status_of(error)
     return _FIELD_STATUS.get(status, status)
 

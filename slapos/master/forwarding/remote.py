@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import requests
@@ -19,6 +21,8 @@ from slapos.slap.field_client import FieldClient
 from slapos.wire import marshal, parameter_document
 
 READ_SECONDS = 30.0
+SLOTS = 16  # calls at once: one master that hangs must not hold all threads of ours
+SLOT_SECONDS = 5.0
 DESTROYED = InstanceState.DESTROYED
 _ACCEPTED_KINDS = (errors.InputError, errors.NotFound, errors.Refused, errors.Conflict)
 
@@ -31,6 +35,7 @@ class Remote:
         self._client = FieldClient(
             master_url=other.url, key_file=other.key, cert_file=other.cert, ca_file=other.ca, timeout=READ_SECONDS
         )
+        self._slots = threading.BoundedSemaphore(SLOTS)
 
     def ask(self, asked: Asked) -> Served | None:
         """What is there from now on; None: accepted, but not served yet (or, when destroyed, nothing is left).
@@ -39,7 +44,8 @@ class Remote:
         the error with which the order was refused.
         """
         try:
-            answer = self._client.post("requestComputerPartition", self._form(asked), partition=self._partition())
+            with self._slot():
+                answer = self._client.post("requestComputerPartition", self._form(asked), partition=self._partition())
         except NotReady:
             return None
         except NotFound as error:
@@ -52,21 +58,27 @@ class Remote:
 
     def run_id(self) -> str:
         """How it names itself; empty for a full master, which does not."""
-        return self._told(lambda: self._client.text("getRunId")).strip()
+        try:
+            with self._slot():
+                return self._client.text("getRunId").strip()
+        except HyperopenxError as error:
+            if isinstance(error, NotFound) and error.context.get("status"):
+                return ""
+            self._raise(error)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _told(self, ask: Callable[[], str]) -> str:
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=SLOT_SECONDS):
+            reason = f"{SLOTS} calls wait for it already"
+            raise Unavailable(f"{self.other.name} is busy: {reason}.", context={"status": 503, "reason": reason})
         try:
-            return ask()
-        except (NotFound, Refused, errors.InputError) as error:
-            if error.context.get("status"):
-                return ""
-            self._raise(error)
-        except HyperopenxError as error:
-            self._raise(error)
+            yield
+        finally:
+            self._slots.release()
 
     def _partition(self) -> tuple[str, str] | None:
         return (self.other.node, self.other.partition) if self.other.partition else None
@@ -129,7 +141,7 @@ class Remote:
         raise Unavailable(
             f"{self.other.name}, which serves this, does not answer: {reason}",
             reference="other-master-unavailable",
-            context={**about, "never_sent": never_sent(error)},
+            context={**about, "status": error.context.get("status", 0), "sent": not never_sent(error)},
             hint="Nothing was changed here. Order again when that master is back.",
         ) from error
 
