@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from slapos.master.calls import Preparation
 from slapos.master.storage import tables
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import HyperopenxError, MachineError, Unavailable
 from slapos.model.objects import InstanceRequest
@@ -59,6 +60,11 @@ def check_release(release: str, fetch: Fetch) -> tuple[str, ...]:
 
 
 def _is_supplied(tx: Transaction, release: str) -> bool:
+    return _supplied.row(tx, of_release=release) is not None
+
+
+@prepared
+def _supplied() -> Select[tuple[int]]:
     table = tables.supplies
-    found = select(table.c.node).where(table.c.release == release, table.c.state == SupplyState.AVAILABLE.value)
-    return tx.execute(found.limit(1)).first() is not None
+    available = (table.c.release == bindparam("of_release"), table.c.state == SupplyState.AVAILABLE.value)
+    return select(table.c.node).where(*available).limit(1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from slapos.master.authorization import Action, Subject, check, refusal
 from slapos.master.services.records import Row, instance_row
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_number, node_number, node_reference
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError, NotFound, Refused
 from slapos.model.objects import DEFAULT_PROJECT
@@ -78,10 +79,7 @@ def find_row(tx: Transaction, principal: Principal, guid: str, action: Action = 
 def find_node_number(tx: Transaction, principal: Principal, reference: str, action: Action) -> int:
     """The node's number; a person who may not even see it learns nothing of it."""
     number = node_number(reference)
-    nodes = tables.nodes
-    project = None
-    if number is not None:
-        project = tx.execute(select(nodes.c.project).where(nodes.c.number == number)).scalar_one_or_none()
+    project = _project_of_node.value(tx, of_number=number) if number is not None else None
     if number is None or project is None:
         raise no_node(reference)
     subject = Subject(project=project, node=reference)
@@ -92,8 +90,13 @@ def find_node_number(tx: Transaction, principal: Principal, reference: str, acti
 
 
 def project_of_node(tx: Transaction, number: int) -> str:
+    return str(_project_of_node.value(tx, of_number=number))
+
+
+@prepared
+def _project_of_node() -> Select[tuple[str]]:
     nodes = tables.nodes
-    return str(tx.execute(select(nodes.c.project).where(nodes.c.number == number)).scalar_one())
+    return select(nodes.c.project).where(nodes.c.number == bindparam("of_number"))
 
 
 def check_subject(tx: Transaction, principal: Principal, subject: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, Update, and_, bindparam, delete, func, insert, select, update
 
 from slapos.master.storage import tables
+from slapos.master.storage.prepared import Prepared, prepared
 from slapos.master.storage.transaction import Transaction
 
 
@@ -20,19 +21,23 @@ def claim(tx: Transaction, node: int, capability: str, instance: int, *, wait: b
     """
     statement = _free_partition(bool(capability), wait)
     values = {"of_node": node, "of_capability": capability} if capability else {"of_node": node}
-    found = tx.execute(statement, values).one_or_none()
+    found = statement.row(tx, **values)
     if found is None:
         return None
-    taken = {"of_node": node, "of_reference": found.reference, "of_instance": instance}
-    if tx.execute(_take(), taken).rowcount != 1:
+    reference = str(found["reference"])
+    if _take.change(tx, of_node=node, of_reference=reference, of_instance=instance) != 1:
         return None
-    _count(tx, node, _keys(found.capabilities), -1)
-    tx.partition_changed(node, found.reference)
-    return str(found.reference)
+    _count(tx, node, _keys(found["capabilities"]), -1)
+    tx.partition_changed(node, reference)
+    return reference
 
 
 @functools.cache
-def _free_partition(with_capability: bool, wait: bool) -> Select[Any]:
+def _free_partition(with_capability: bool, wait: bool) -> Prepared:
+    return Prepared(lambda: _select_free(with_capability, wait))
+
+
+def _select_free(with_capability: bool, wait: bool) -> Select[Any]:
     table, having = tables.partitions, tables.partition_capabilities
     free = select(table.c.reference, table.c.capabilities).where(
         table.c.node == bindparam("of_node"), table.c.instance.is_(None), table.c.formatted
@@ -45,7 +50,7 @@ def _free_partition(with_capability: bool, wait: bool) -> Select[Any]:
     return free.order_by(table.c.position).limit(1).with_for_update(of=table, skip_locked=not wait)
 
 
-@functools.cache
+@prepared
 def _take() -> Update:
     table = tables.partitions
     free = (table.c.node == bindparam("of_node"), table.c.reference == bindparam("of_reference"))
@@ -95,10 +100,10 @@ def _keys(capabilities: str) -> list[str]:
 
 def _count(tx: Transaction, node: int, keys: Iterable[str], change: int) -> None:
     for key in keys:
-        tx.execute(_change_free(), {"of_node": node, "of_capability": key, "change": change})
+        _change_free.change(tx, of_node=node, of_capability=key, change=change)
 
 
-@functools.cache
+@prepared
 def _change_free() -> Update:
     counts = tables.capacities
     mine = (counts.c.node == bindparam("of_node"), counts.c.capability == bindparam("of_capability"))

@@ -6,10 +6,13 @@ bounds are enforced every :data:`TRIM_EVERY` events.
 
 from __future__ import annotations
 
-from sqlalchemy import delete, func, insert, select
+from typing import Any
+
+from sqlalchemy import Delete, Insert, Select, bindparam, delete, func, insert, select
 
 from slapos.master.services import access
 from slapos.master.storage import tables
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.objects import Event
 from slapos.model.principal import Principal
@@ -19,7 +22,6 @@ TOTAL_LIMIT = 200_000
 TRIM_EVERY = 256
 PAGE_LIMIT = 1_000
 SENTENCE_LIMIT = 2_000  # characters kept of a sentence
-_INSERT = insert(tables.events).returning(tables.events.c.number)
 
 
 def actor(principal: Principal) -> str:
@@ -37,21 +39,66 @@ def record(tx: Transaction, about: tuple[str, str], kind: str, sentence: str, *,
         "actor": by,
         "date": int(now),
     }
-    number = tx.execute(_INSERT, values).scalar_one()
+    number = _insert.value(tx, **values)
     if number % TRIM_EVERY == 0:
         trim(tx)
 
 
-def trim(tx: Transaction) -> None:
-    """Deletes what is beyond the bounds."""
+@prepared
+def _insert() -> Insert:
+    return insert(tables.events).returning(tables.events.c.number)
+
+
+def said_lately(tx: Transaction, subject: str, sentence: str) -> bool:
+    """Whether it is among the last events of a subject; no rights are checked."""
+    return sentence in _last_sentences.column(tx, of_subject=subject)
+
+
+@prepared
+def _last_sentences() -> Select[Any]:
     events = tables.events
-    newest = tx.execute(select(func.max(events.c.number))).scalar_one_or_none() or 0
-    tx.execute(delete(events).where(events.c.number <= newest - TOTAL_LIMIT))
-    crowded = select(events.c.subject).group_by(events.c.subject).having(func.count() > SUBJECT_LIMIT)
-    for subject in tx.execute(crowded).scalars().all():
-        of_subject = select(events.c.number).where(events.c.subject == subject).order_by(events.c.number.desc())
-        last_kept = tx.execute(of_subject.offset(SUBJECT_LIMIT - 1).limit(1)).scalar_one()
-        tx.execute(delete(events).where(events.c.subject == subject, events.c.number < last_kept))
+    of_subject = select(events.c.sentence).where(events.c.subject == bindparam("of_subject"))
+    return of_subject.order_by(events.c.number.desc()).limit(10)
+
+
+def trim(tx: Transaction) -> None:
+    """Deletes what is beyond the bounds; looks at the subjects that got events since the last time."""
+    newest = _newest.value(tx) or 0
+    _delete_old.change(tx, of_number=newest - TOTAL_LIMIT)
+    for subject in _recent.column(tx, of_number=newest - 2 * TRIM_EVERY):
+        last_kept = _last_kept.value(tx, of_subject=subject)
+        if last_kept is not None:
+            _delete_before.change(tx, of_subject=subject, of_number=last_kept)
+
+
+@prepared
+def _newest() -> Select[Any]:
+    return select(func.max(tables.events.c.number))
+
+
+@prepared
+def _delete_old() -> Delete:
+    return delete(tables.events).where(tables.events.c.number <= bindparam("of_number"))
+
+
+@prepared
+def _recent() -> Select[Any]:
+    events = tables.events
+    return select(events.c.subject).where(events.c.number > bindparam("of_number")).distinct()
+
+
+@prepared
+def _last_kept() -> Select[Any]:
+    """The oldest event of a subject that stays, when there are as many as may stay."""
+    events = tables.events
+    of_subject = select(events.c.number).where(events.c.subject == bindparam("of_subject"))
+    return of_subject.order_by(events.c.number.desc()).offset(SUBJECT_LIMIT - 1).limit(1)
+
+
+@prepared
+def _delete_before() -> Delete:
+    events = tables.events
+    return delete(events).where(events.c.subject == bindparam("of_subject"), events.c.number < bindparam("of_number"))
 
 
 def events(tx: Transaction, principal: Principal, subject: str, since: int = 0, limit: int = 100) -> list[Event]:

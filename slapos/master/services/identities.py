@@ -6,7 +6,6 @@ revocation, a lost role or a destroyed instance acts at once.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from slapos.master.authorization import Action, Subject, check
 from slapos.master.services import access, history
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_number, node_number, node_reference
+from slapos.master.storage.prepared import Row, prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError, NotFound, Refused, Unauthenticated
 from slapos.model.objects import DEFAULT_PROJECT
@@ -47,7 +47,8 @@ class Certificate(Protocol):
 class Enrolment:
     """What a token allows.  ``reference``: a login, or an existing ``COMP-<n>`` that enrols again; empty: a new node.
 
-    ``role`` is that of a user in the project.
+    ``role`` is that of a user in the project.  ``legacy_keys``: the master may make the key, for tools of the field
+    that cannot make a signing request; a node's instances get theirs so, too.
     """
 
     kind: PrincipalKind
@@ -55,16 +56,10 @@ class Enrolment:
     name: str = ""
     project: str = DEFAULT_PROJECT
     role: Role = Role.MEMBER
+    legacy_keys: bool = False
 
 
-def create_token(
-    tx: Transaction, principal: Principal, kind: PrincipalKind, reference: str, name: str, now: float
-) -> str:
-    """A token for the default project, see :func:`create_project_token`."""
-    return create_project_token(tx, principal, Enrolment(PrincipalKind(kind), reference, name), now)
-
-
-def create_project_token(tx: Transaction, principal: Principal, enrolment: Enrolment, now: float) -> str:
+def create_token(tx: Transaction, principal: Principal, enrolment: Enrolment, now: float) -> str:
     """A text that enrols once, within a day.  Only its digest is stored."""
     check(principal, Action.TOKEN_CREATE, Subject(project=enrolment.project))
     _check_enrolment(tx, enrolment)
@@ -77,6 +72,7 @@ def create_project_token(tx: Transaction, principal: Principal, enrolment: Enrol
         "reference": enrolment.reference,
         "name": enrolment.name,
         "role": enrolment.role.value,
+        "legacy_keys": enrolment.legacy_keys,
         "created": int(now),
         "expires": int(now) + TOKEN_SECONDS,
     }
@@ -90,6 +86,8 @@ def _check_enrolment(tx: Transaction, enrolment: Enrolment) -> None:
         raise _invalid("kind", enrolment.kind.value, "Only nodes, users and operators enrol with a token.")
     if not is_file_name(enrolment.project):
         raise _invalid("project", enrolment.project, "Use letters, digits, dot, dash and underscore.")
+    if enrolment.legacy_keys and enrolment.kind is PrincipalKind.OPERATOR:
+        raise _invalid("legacy_keys", "true", "The key of an operator is made where it is used, always.")
     if enrolment.kind is PrincipalKind.NODE:
         if enrolment.reference and _node_row(tx, enrolment.reference) is None:
             raise access.no_node(enrolment.reference)
@@ -106,8 +104,11 @@ def _invalid(field: str, value: str, hint: str) -> InputError:
     )
 
 
-def redeem_token(tx: Transaction, token: str, now: float) -> Principal:
-    """Who enrols with it: a new ``COMP-<n>``, or the user, who exists from now on.  A second time is refused."""
+def redeem_token(tx: Transaction, token: str, now: float, *, name: str = "") -> Principal:
+    """Who enrols with it: a new ``COMP-<n>``, or the user, who exists from now on.  A second time is refused.
+
+    ``name`` is that of a new node whose token has none.
+    """
     table = tables.tokens
     mine = table.c.digest == _digest(token)
     row = tx.execute(select(table).where(mine).with_for_update()).mappings().one_or_none()
@@ -118,7 +119,7 @@ def redeem_token(tx: Transaction, token: str, now: float) -> Principal:
             hint="Ask the operator for another one: a token enrols once, within a day.",
         )
     tx.execute(update(table).where(mine).values(used=int(now)))
-    principal = _enrol_node(tx, row, now) if row["kind"] == PrincipalKind.NODE else _enrol_person(tx, row, now)
+    principal = _enrol_node(tx, row, name, now) if row["kind"] == PrincipalKind.NODE else _enrol_person(tx, row, now)
     sentence = f"{history.actor(principal)} enrolled."
     history.record(
         tx, (row["project"], principal.reference), "enrolled", sentence, by=history.actor(principal), now=now
@@ -126,15 +127,37 @@ def redeem_token(tx: Transaction, token: str, now: float) -> Principal:
     return principal
 
 
-def _enrol_node(tx: Transaction, row: RowMapping, now: float) -> Principal:
+def _enrol_node(tx: Transaction, row: RowMapping, name: str, now: float) -> Principal:
     reference = row["reference"]
     if not reference:
         nodes = tables.nodes
-        values = {"project": row["project"], "name": row["name"], "created": int(now)}
+        values = {"project": row["project"], "name": row["name"] or name, "created": int(now)}
+        values["legacy_keys"] = row["legacy_keys"]
         number = tx.execute(insert(nodes).values(**values).returning(nodes.c.number)).scalar_one()
         reference = node_reference(number)
         tx.node_changed(number, reset=True)
+    else:
+        _keep_how_keys_are_made(tx, reference, made_here=row["legacy_keys"])
     return Principal(PrincipalKind.NODE, reference)
+
+
+def _keep_how_keys_are_made(tx: Transaction, reference: str, *, made_here: bool) -> None:
+    """The last enrolment of a node decides."""
+    nodes = tables.nodes
+    tx.execute(update(nodes).where(nodes.c.number == node_number(reference)).values(legacy_keys=made_here))
+
+
+def may_make_key(tx: Transaction, token: str) -> bool:
+    """Whether the master may make the key of who enrols with this token."""
+    tokens = tables.tokens
+    found = select(tokens.c.legacy_keys).where(tokens.c.digest == _digest(token))
+    return bool(tx.execute(found).scalar_one_or_none())
+
+
+def makes_keys_for(tx: Transaction, node: int | None) -> bool:
+    """Whether the master makes the keys of this node and of its instances."""
+    nodes = tables.nodes
+    return bool(tx.execute(select(nodes.c.legacy_keys).where(nodes.c.number == node)).scalar_one_or_none())
 
 
 def _enrol_person(tx: Transaction, row: RowMapping, now: float) -> Principal:
@@ -176,10 +199,10 @@ def set_role(tx: Transaction, project: str, login: str, role: Role | None) -> No
 
 
 def _roles(tx: Transaction, login: str) -> Mapping[str, Role]:
-    return {row.project: Role(row.role) for row in tx.execute(_roles_of(), {"of_login": login})}
+    return {row["project"]: Role(row["role"]) for row in _roles_of.rows(tx, of_login=login)}
 
 
-@functools.cache
+@prepared
 def _roles_of() -> Select[tuple[str, str]]:
     members = tables.members
     return select(members.c.project, members.c.role).where(members.c.login == bindparam("of_login"))
@@ -191,7 +214,7 @@ def record_certificate(tx: Transaction, principal: Principal, certificate: Certi
     tx.execute(
         insert(tables.certificates).values(
             serial=certificate.serial,
-            project=_project_of(tx, kind, certificate.reference),
+            project=project_of(tx, kind, certificate.reference),
             kind=kind.value,
             reference=certificate.reference,
             issued=int(now),
@@ -200,7 +223,8 @@ def record_certificate(tx: Transaction, principal: Principal, certificate: Certi
     )
 
 
-def _project_of(tx: Transaction, kind: PrincipalKind, reference: str) -> str:
+def project_of(tx: Transaction, kind: PrincipalKind, reference: str) -> str:
+    """The project of a node or an instance; people's certificates belong to the default one."""
     if kind is PrincipalKind.NODE:
         row = _node_row(tx, reference)
         return DEFAULT_PROJECT if row is None else str(row["project"])
@@ -210,11 +234,11 @@ def _project_of(tx: Transaction, kind: PrincipalKind, reference: str) -> str:
     return str(found) if found is not None else DEFAULT_PROJECT
 
 
-def _node_row(tx: Transaction, reference: str) -> RowMapping | None:
-    return tx.execute(_node_by_number(), {"of_number": node_number(reference)}).mappings().one_or_none()
+def _node_row(tx: Transaction, reference: str) -> Row | None:
+    return _node_by_number.row(tx, of_number=node_number(reference))
 
 
-@functools.cache
+@prepared
 def _node_by_number() -> Select[tuple[object, ...]]:
     return select(tables.nodes).where(tables.nodes.c.number == bindparam("of_number"))
 
@@ -243,19 +267,23 @@ def _living(tx: Transaction, kind: PrincipalKind, reference: str) -> Principal |
     if kind is PrincipalKind.NODE:
         return Principal(kind, reference) if _node_row(tx, reference) is not None else None
     if kind is PrincipalKind.INSTANCE:
-        table = tables.instances
-        found = select(table.c.gone).where(table.c.number == instance_number(reference))
-        row = tx.execute(found).one_or_none()
-        return Principal(kind, reference) if row is not None and row.gone is None else None
+        row = _gone.row(tx, of_number=instance_number(reference))
+        return Principal(kind, reference) if row is not None and row["gone"] is None else None
     if kind in (PrincipalKind.USER, PrincipalKind.OPERATOR):
-        row = tx.execute(_is_operator(), {"of_login": reference}).one_or_none()
-        if row is None or (kind is PrincipalKind.OPERATOR and not row.operator):
+        row = _is_operator.row(tx, of_login=reference)
+        if row is None or (kind is PrincipalKind.OPERATOR and not row["operator"]):
             return None
         return Principal(kind, reference, _roles(tx, reference))
     return Principal(kind, reference)
 
 
-@functools.cache
+@prepared
+def _gone() -> Select[tuple[int | None]]:
+    instances = tables.instances
+    return select(instances.c.gone).where(instances.c.number == bindparam("of_number"))
+
+
+@prepared
 def _is_operator() -> Select[tuple[bool]]:
     users = tables.users
     return select(users.c.operator).where(users.c.login == bindparam("of_login"))
@@ -267,12 +295,12 @@ def _not_accepted(sentence: str, reference: str, serial: str) -> Unauthenticated
     )
 
 
-def find_certificate(tx: Transaction, serial: str) -> RowMapping | None:
+def find_certificate(tx: Transaction, serial: str) -> Row | None:
     """serial, project, kind, reference, issued, not_after, revoked, reason; None when we did not issue it."""
-    return tx.execute(_by_serial(), {"of_serial": serial}).mappings().one_or_none()
+    return _by_serial.row(tx, of_serial=serial)
 
 
-@functools.cache
+@prepared
 def _by_serial() -> Select[tuple[object, ...]]:
     return select(tables.certificates).where(tables.certificates.c.serial == bindparam("of_serial"))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from slapos.master.authorization import Action
 from slapos.master.services import access, history
@@ -20,6 +20,7 @@ from slapos.master.services.requests import request_instance
 from slapos.master.services.trees import bang_instance, rename, set_requested_children, tree
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import NotFound
 from slapos.model.objects import Instance, SharedInstance
@@ -68,10 +69,7 @@ def find_instance_by_title(tx: Transaction, principal: Principal, title: str, pr
 def instance_of_partition(tx: Transaction, principal: Principal, node: str, partition: str) -> Instance:
     """The instance that lives there; :class:`NotFound` when the partition is free or unknown."""
     number = access.find_node_number(tx, principal, node, Action.NODE_READ) if _sees_nodes(principal) else None
-    place = tables.partitions
-    statement = select(place.c.instance).where(place.c.reference == partition, place.c.instance.is_not(None))
-    statement = statement.where(place.c.node == (number or access.parse_node(node)))
-    found = tx.execute(statement).scalar_one_or_none()
+    found = _instance_in.value(tx, of_node=number or access.parse_node(node), of_reference=partition)
     if found is None:
         raise NotFound(
             f"No instance lives in {partition} of {node}.",
@@ -80,6 +78,13 @@ def instance_of_partition(tx: Transaction, principal: Principal, node: str, part
             hint="See what the node holds with `slapos computer info`.",
         )
     return _seen(tx, principal, access.find_row(tx, principal, instance_guid(found)))
+
+
+@prepared
+def _instance_in() -> Select[tuple[int | None]]:
+    place = tables.partitions
+    mine = (place.c.node == bindparam("of_node"), place.c.reference == bindparam("of_reference"))
+    return select(place.c.instance).where(*mine)
 
 
 def list_roots(tx: Transaction, principal: Principal) -> list[Instance]:

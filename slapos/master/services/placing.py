@@ -6,7 +6,6 @@ same however many partitions there are, and its effects.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from slapos.master.services.changes import about, touch, write
 from slapos.master.services.records import Row, dump, instance_row, select_instances
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, instance_number, node_number, node_reference
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
 
@@ -106,14 +106,13 @@ def _placed(tx: Transaction, row: Row, chosen: Candidate, partition: str, now: f
 
 def _serve_shared(tx: Transaction, row: Row, now: float) -> None:
     """An instance that has a partition now may be the host that shared instances wait for."""
-    here = {"of_release": row["release"], "of_project": row["project"]}
-    for number in tx.execute(_waiting_shared(), here).scalars().all():
+    for number in _waiting_shared.column(tx, of_release=row["release"], of_project=row["project"]):
         found = instance_row(tx, number)
         if found is not None:
             place(tx, found, now)
 
 
-@functools.cache
+@prepared
 def _waiting_shared() -> Select[tuple[int]]:
     instances = tables.instances
     waiting = select(instances.c.number).where(
@@ -139,7 +138,7 @@ def _wait(tx: Transaction, row: Row, reasons: Sequence[str], hopeless: bool, now
     history.record(tx, about(row), "pending", " ".join(reasons), by=MASTER, now=now)
 
 
-@functools.cache
+@prepared
 def _candidate_nodes() -> Select[tuple[object, ...]]:
     """All nodes of a project."""
     nodes, counts, presence, supplies = tables.nodes, tables.capacities, tables.presence, tables.supplies
@@ -167,18 +166,19 @@ def _candidate_nodes() -> Select[tuple[object, ...]]:
     )
 
 
-@functools.cache
+@prepared
 def _named_node() -> Select[tuple[object, ...]]:
-    return _candidate_nodes().where(tables.nodes.c.number == bindparam("of_node"))
+    candidates: Select[tuple[object, ...]] = _candidate_nodes.statement
+    return candidates.where(tables.nodes.c.number == bindparam("of_node"))
 
 
-@functools.cache
+@prepared
 def _fitting_nodes() -> Select[tuple[object, ...]]:
     """The emptiest nodes that hold the release and have room: nearly always, one of them fits."""
     network: BindParameter[str] = bindparam("of_network", type_=String)
+    candidates: Select[tuple[object, ...]] = _candidate_nodes.statement
     return (
-        _candidate_nodes()
-        .where(
+        candidates.where(
             tables.supplies.c.release.is_not(None),
             tables.capacities.c.free > 0,
             or_(network == "", tables.nodes.c.network == network),
@@ -192,11 +192,11 @@ def _fitting_nodes() -> Select[tuple[object, ...]]:
 def _candidates(tx: Transaction, row: Row, sla: Sla, *, likely: bool) -> list[Candidate]:
     """``likely``: only the best few that have room; else all, or the one that is named."""
     values = {"of_release": row["release"], "of_capability": sla.capability, "of_project": row["project"]}
-    statement = _candidate_nodes()
+    statement = _candidate_nodes
     if sla.node:
-        statement, values["of_node"] = _named_node(), node_number(sla.node) or 0
+        statement, values["of_node"] = _named_node, node_number(sla.node) or 0
     elif likely:
-        statement, values["of_network"] = _fitting_nodes(), sla.network
+        statement, values["of_network"] = _fitting_nodes, sla.network
     return [
         Candidate(
             node=node_reference(found["number"]),
@@ -208,7 +208,7 @@ def _candidates(tx: Transaction, row: Row, sla: Sla, *, likely: bool) -> list[Ca
             built=found["reported"] == SupplyReport.AVAILABLE.value,
             broken=found["reported"] == SupplyReport.ERROR.value,
         )
-        for found in tx.execute(statement, values).mappings()
+        for found in statement.rows(tx, **values)
     ]
 
 

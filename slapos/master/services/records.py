@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, bindparam, case, select
+from sqlalchemy import Select, bindparam, case, select
 
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, node_reference
+from slapos.master.storage.prepared import Row, prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.objects import Address, Instance, PromiseResult, SharedInstance
 from slapos.model.states import Health, InstanceState
@@ -18,7 +20,8 @@ from slapos.model.states import Health, InstanceState
 _root = tables.instances.alias("root")
 _place = tables.partitions.alias("place")
 
-Row = RowMapping
+
+__all__ = ["Row", "dump", "instance_row", "select_instances", "shared_of", "to_instances", "to_shared", "wanted_state"]
 
 
 def dump(value: Any) -> str:
@@ -46,16 +49,15 @@ def select_instances() -> Select[Any]:
     )
 
 
-@functools.cache
+@prepared
 def _by_number() -> Select[Any]:
-    """Made once: building a statement costs more than running it."""
     return select_instances().where(tables.instances.c.number == bindparam("of_number"))
 
 
 def instance_row(tx: Transaction, number: int | None) -> Row | None:
     if number is None:
         return None
-    return tx.execute(_by_number(), {"of_number": number}).mappings().one_or_none()
+    return _by_number.row(tx, of_number=number)
 
 
 def wanted_state(row: Row, *, for_node: bool = False) -> InstanceState:
@@ -119,10 +121,20 @@ def shared_of(tx: Transaction, hosts: Iterable[int]) -> Mapping[int, list[Shared
     """The live shared instances of each host, oldest first."""
     wanted = list(hosts)
     found: dict[int, list[SharedInstance]] = {}
+    if len(wanted) == 1:
+        guests = _of_host.rows(tx, of_host=wanted[0])
+        return {wanted[0]: [to_shared(row) for row in guests]} if guests else found
     for chunk in (wanted[start : start + 500] for start in range(0, len(wanted), 500)):
         for row in tx.execute(_of_hosts(), {"of_hosts": chunk}).mappings():
             found.setdefault(row["host"], []).append(to_shared(row))
     return found
+
+
+@prepared
+def _of_host() -> Select[Any]:
+    instances = tables.instances
+    of_host = instances.c.host == bindparam("of_host")
+    return select_instances().where(of_host, instances.c.gone.is_(None)).order_by(instances.c.number)
 
 
 @functools.cache
@@ -134,4 +146,17 @@ def _of_hosts() -> Select[Any]:
 
 def to_instances(tx: Transaction, rows: Sequence[Row], *, for_node: bool = False) -> list[Instance]:
     shared = shared_of(tx, [row["number"] for row in rows if not row["shared"]])
-    return [to_instance(row, shared.get(row["number"], ()), for_node=for_node) for row in rows]
+    found = [to_instance(row, shared.get(row["number"], ()), for_node=for_node) for row in rows]
+    elsewhere = [row["number"] for row in rows if row["forwarded"]]
+    return _placed_elsewhere(tx, found, elsewhere) if elsewhere else found
+
+
+def _placed_elsewhere(tx: Transaction, instances: list[Instance], numbers: Sequence[int]) -> list[Instance]:
+    """Those of other masters say where they live, in the words of those."""
+    forwards = tables.forwards
+    places = {}
+    for chunk in (numbers[start : start + 500] for start in range(0, len(numbers), 500)):
+        for row in tx.execute(select(forwards).where(forwards.c.instance.in_(chunk))).mappings():
+            place = {"node": row["node"], "partition": row["partition"], "master": row["master"].rstrip("/")}
+            places[instance_guid(row["instance"])] = place
+    return [replace(instance, **places.get(instance.guid, {})) for instance in instances]

@@ -16,16 +16,16 @@ It runs on the connection of the transaction, and its errors are SQLAlchemy's, s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import Dialect, Table
+from sqlalchemy import Dialect, RowMapping, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 
 if TYPE_CHECKING:
     from slapos.master.storage.transaction import Transaction
 
-Row = Mapping[str, Any]
+Row: TypeAlias = Mapping[str, Any] | RowMapping
 Convert = Callable[[Any], Any]
 
 
