@@ -1,4 +1,4 @@
-"""What the server does unasked: serve what is pending, renew its certificate, note which nodes are there.
+"""What the server does unasked: serve what is pending, ask other masters, renew its certificate, note who is there.
 
 Each round is a safety net.  Tables keep their bounds by themselves, in the services that write them.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from slapos.master.config import MasterConfig
+from slapos.master.forwarding.forwarder import Forwarder
 from slapos.master.presence import Presence
 from slapos.master.services import nodes, sweep
 from slapos.master.storage.database import Storage
@@ -24,6 +25,7 @@ logger = logging.getLogger("slapos.master.background")
 
 PRESENCE_SECONDS = 5.0
 CERTIFICATE_SECONDS = 600.0
+FORWARDING_SECONDS = 1.0
 
 
 class Background:
@@ -36,12 +38,14 @@ class Background:
         storage: Storage,
         presence: Presence,
         context: ssl.SSLContext,
+        forwarder: Forwarder,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._storage = storage
         self._presence = presence
         self._context = context
+        self._forwarder = forwarder
         self._clock = clock
 
     async def run(self, pool: ThreadPoolExecutor) -> None:
@@ -50,6 +54,7 @@ class Background:
             (PRESENCE_SECONDS, self.note_presence),
             (sweep.EVERY_SECONDS, self.sweep),
             (CERTIFICATE_SECONDS, self.renew_certificate),
+            (FORWARDING_SECONDS, self._forwarder.refresh),
         )
         await asyncio.gather(*(self._repeat(pool, seconds, action) for seconds, action in rounds))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from slapos.master.config import MasterConfig
 from slapos.master.field.caller import Acting
+from slapos.master.forwarding.forwarder import Forwarder
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError
 from slapos.model.principal import Principal
@@ -22,6 +23,7 @@ class Tools:
     config: MasterConfig
     authority: Authority
     fetch: Fetch
+    forwarder: Forwarder
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,33 @@ from dataclasses import dataclass
 
 from slapos.master import parameters
 from slapos.master.calls import Call, Preparation
+from slapos.master.forwarding.objects import Elsewhere
 from slapos.master.services import history, instances
+from slapos.master.services.standing import look
 from slapos.model.objects import Instance, InstanceRequest
+from slapos.schema.parameters import check_structure
 
 
 @dataclass(frozen=True)
 class PreparedOrder:
-    """What was found outside the transaction: ``warnings`` about the parameters."""
+    """What was done outside the transaction: ``warnings`` about the parameters; another master accepted it."""
 
     warnings: tuple[str, ...] = ()
+    elsewhere: Elsewhere | None = None
 
 
 def prepare_order(preparation: Preparation, request: InstanceRequest, requester: str | None = None) -> PreparedOrder:
-    """Before the transaction; ``requester`` as of :func:`place_order`.  Errors refuse the order."""
+    """Before the transaction; ``requester`` as of :func:`place_order`.  Errors refuse the order.
+
+    What another master serves has its parameters checked there, and is accepted by it when this returns.
+    """
+    forwarder = preparation.tools.forwarder
+    if forwarder.concerns(request):
+        found = preparation.read(lambda tx, principal: look(tx, principal, request, requester))
+        check_structure(request.parameters)
+        elsewhere = forwarder.forward(request, found)
+        if elsewhere is not None:
+            return PreparedOrder(elsewhere=elsewhere)
     return PreparedOrder(parameters.check_order(preparation, request))
 
 
@@ -31,7 +45,9 @@ def place_order(call: Call, request: InstanceRequest, requester: str | None = No
     ``requester`` is the guid of the instance that asks; None for a person, and for an instance's own certificate.
     """
     prepared: PreparedOrder = call.prepared
-    instance = instances.request_instance(call.tx, call.principal, request, requester=requester, now=call.now)
+    instance = instances.request_instance(
+        call.tx, call.principal, request, requester=requester, elsewhere=prepared.elsewhere, now=call.now
+    )
     _note(call, instance, prepared.warnings)
     return instance
 

@@ -22,6 +22,8 @@ from slapos.master.calls import Tools
 from slapos.master.config import MasterConfig, server_names
 from slapos.master.dispatch import Dispatcher
 from slapos.master.endpoints import ROUTES
+from slapos.master.forwarding.forwarder import Forwarder
+from slapos.master.forwarding.identity import ourselves
 from slapos.master.hub import Hub
 from slapos.master.peer import LegacyProtocol, TlsProtocol
 from slapos.master.presence import Presence
@@ -89,7 +91,8 @@ def make_server(config: MasterConfig, storage: Storage) -> Server:
     """Everything wired together; ``run()`` serves until SIGTERM or SIGINT."""
     hub, presence = Hub(), Presence()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
-    dispatcher = Dispatcher(storage=storage, tools=_tools(config), routes=ROUTES, presence=presence)
+    tools = _tools(config, storage)
+    dispatcher = Dispatcher(storage=storage, tools=tools, routes=ROUTES, presence=presence)
     application = Application(dispatcher=dispatcher, hub=hub, pool=pool)
     context = server_context(config)
 
@@ -103,7 +106,9 @@ def make_server(config: MasterConfig, storage: Storage) -> Server:
 
         unsubscribe = storage.subscribe(committed)
         hub.start(await loop.run_in_executor(pool, storage.generation))
-        background = Background(config=config, storage=storage, presence=presence, context=context)
+        background = Background(
+            config=config, storage=storage, presence=presence, context=context, forwarder=tools.forwarder
+        )
         task = asyncio.create_task(background.run(pool))
         try:
             yield
@@ -135,10 +140,12 @@ def _uvicorn_config(config: MasterConfig, app: object, context: ssl.SSLContext) 
     )
 
 
-def _tools(config: MasterConfig) -> Tools:
+def _tools(config: MasterConfig, storage: Storage) -> Tools:
     fetcher = Fetcher(
         roots=config.allowed_release_roots,
         limits=Limits(allow_private_addresses=config.allow_private_addresses),
         cache=DocumentCache(config.below("documents")),
     )
-    return Tools(config, authority_of(config), fetcher)
+    authority = authority_of(config)
+    me = ourselves(config, authority.ca_pem)
+    return Tools(config, authority, fetcher, Forwarder(storage=storage, others=config.other_masters, ourselves=me))

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from slapos.master.config import MasterConfig
+from slapos.master.forwarding.plan import OtherMaster
 from slapos.master.initialise import OperatorFiles, initialise
 from slapos.master.legacy import LegacyListener
 from slapos.model.errors import HyperopenxError
@@ -36,6 +37,7 @@ class MasterServer:
 
     The process is a real one and its storage real files; :meth:`kill` and :meth:`start` play a crash.  ``database``
     is a URL; SQLite in the directory by default.  ``legacy`` opens the insecure legacy listener on the loopback.
+    ``other_masters`` are those that it forwards to.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class MasterServer:
         certificate_names: Iterable[str] = (),
         allow_private_addresses: bool = False,
         legacy: bool = False,
+        other_masters: Iterable[OtherMaster] = (),
     ) -> None:
         self.directory = Path(directory)
         self.config = MasterConfig(
@@ -57,6 +60,7 @@ class MasterServer:
             certificate_names=tuple(certificate_names),
             allow_private_addresses=allow_private_addresses,
             insecure_legacy_listener=LegacyListener("127.0.0.1", free_port()) if legacy else None,
+            other_masters=tuple(other_masters),
         )
         self.files: OperatorFiles | None = None
         self.process: Started | None = None

@@ -114,6 +114,7 @@ def _of_status(status: int) -> type[HyperopenxError]:
         502: errors.Unavailable,
         503: errors.Unavailable,
         504: errors.Unavailable,
+        523: errors.Unavailable,
     }
     return kinds.get(status, errors.InputError if 400 <= status < 500 else errors.InternalError)
 

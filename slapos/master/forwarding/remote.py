@@ -128,18 +128,18 @@ class Remote:
 
     def _raise(self, error: HyperopenxError) -> NoReturn:
         """Our answer: what was refused there is refused here, in the same kind, but never as if we were not known."""
-        reason = str(error.context.get("reason") or error.message)
+        reason = str(error.context.get("reason") or error.message).rstrip(".")
         about = {"master": self.other.url, "reason": reason}
         if isinstance(error, _ACCEPTED_KINDS) and error.context.get("status"):
             kind = Refused if isinstance(error, Unauthenticated) else type(error)
             said = str(error.context.get("body", ""))
             raise kind(
-                f"{self.other.name}, which serves this, refuses it: {reason}",
+                f"{self.other.name}, which serves this, refuses it: {reason}.",
                 context={**about, "status": error.context["status"], "said": said},
                 hint="See what the operator of that master knows about it.",
             ) from error
         raise Unavailable(
-            f"{self.other.name}, which serves this, does not answer: {reason}",
+            f"{self.other.name}, which serves this, does not answer: {reason}.",
             reference="other-master-unavailable",
             context={**about, "status": error.context.get("status", 0), "sent": not never_sent(error)},
             hint="Nothing was changed here. Order again when that master is back.",

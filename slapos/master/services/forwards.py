@@ -111,13 +111,19 @@ def _words(master: str, served: Served | None) -> dict[str, Any]:
         sentence = f"{master} has accepted it, and has no place for it yet."
         return {"health": Health.PENDING.value, "sentence": sentence, "reasons": dump([sentence])}
     where = f"Served by {master}" + (f" on {served.node}, partition {served.partition}." if served.partition else ".")
-    health = Health.OK
-    if served.status.startswith(_ERROR):
-        health = Health.ERROR
-    elif not served.status.startswith(_ACCESS) and (served.status or not served.connection):
-        health = Health.WORKING  # some masters say no status: then it works when it published something
-    said = served.status.removeprefix(_ERROR).removeprefix(_ACCESS).strip()
+    health, said = _told(served)
     return {"health": health.value, "sentence": f"{where} {said}".strip(), "reasons": "[]"}
+
+
+def _told(served: Served) -> tuple[Health, str]:
+    """What the status says; where none is told (slapproxy), it works when it published something."""
+    if served.status.startswith(_ERROR):
+        return Health.ERROR, served.status.removeprefix(_ERROR).strip()
+    if served.status.startswith(_ACCESS):
+        return Health.OK, served.status.removeprefix(_ACCESS).strip()
+    if served.status or served.connection:
+        return (Health.WORKING if served.status else Health.OK), served.status
+    return Health.WORKING, "Nothing is published there yet."
 
 
 def _say(tx: Transaction, row: Row, words: Mapping[str, Any], now: float) -> bool:

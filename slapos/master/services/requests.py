@@ -6,21 +6,22 @@ late order never revives: neither an instance being destroyed, nor anything in a
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Insert, Select, Update, bindparam, insert, select, update
 
 from slapos.master.allocation.sla import parse_sla
 from slapos.master.authorization import Action, Subject, check
-from slapos.master.services import access, history
+from slapos.master.forwarding.objects import Elsewhere
+from slapos.master.services import access, forwards, history
 from slapos.master.services.changes import about, live_tree, lock_tree, touch, write
 from slapos.master.services.placing import place
 from slapos.master.services.records import Row, dump, instance_row, select_instances, to_instances, wanted_state
 from slapos.master.services.trees import destroy, is_root
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, node_number
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import Conflict, InputError
 from slapos.model.objects import Instance, InstanceRequest
@@ -30,39 +31,60 @@ from slapos.model.text import check_text, check_texts, check_title
 
 RELEASE_LIMIT = 2_000  # characters of a URL
 TYPE_LIMIT = 200
-_INSERT = insert(tables.instances).returning(tables.instances.c.number)
-_BECOME_ROOT = (
-    update(tables.instances)
-    .where(tables.instances.c.number == bindparam("of_number"))
-    .values(tree=bindparam("of_number"))
-)
 
 
 def request_instance(
-    tx: Transaction, principal: Principal, request: InstanceRequest, *, requester: str | None = None, now: float
+    tx: Transaction,
+    principal: Principal,
+    request: InstanceRequest,
+    *,
+    requester: str | None = None,
+    elsewhere: Elsewhere | None = None,
+    now: float,
 ) -> Instance:
     """The instance as it is wanted from now on; without ``node`` while it is pending, with the reasons.
 
     ``requester`` is the guid of the instance that asks (an instance always asks for itself); None: a person orders a
-    root.  Raises :class:`InputError`, :class:`Refused`, and :class:`Conflict` when the order comes too late or
-    contradicts what exists.
+    root.  ``elsewhere``: another master has accepted it.  Raises :class:`InputError`, :class:`Refused`, and
+    :class:`Conflict` when the order comes too late or contradicts what exists.
     """
     check_request(request)
-    asking = _asking(tx, principal, requester)
-    found = _find_root(tx, principal, request) if asking is None else _find_child(tx, asking, request)
+    asking, found = find_standing(tx, principal, request, requester)
     by = history.actor(principal)
     if found is not None:
         if asking is not None:
             _adopt(tx, found, asking, by, now)
-        _change(tx, found, request, by, now)
+        _change(tx, found, request, by, now, elsewhere)
         number = found["number"]
     elif request.state is InstanceState.DESTROYED:
         number = _last_gone(tx, principal, asking, request)
     else:
-        number = _create(tx, principal, asking, request, now)
+        number = _create(tx, principal, asking, request, now, elsewhere)
     row = instance_row(tx, number)
     assert row is not None
     return to_instances(tx, [row])[0]
+
+
+def find_standing(
+    tx: Transaction, principal: Principal, request: InstanceRequest, requester: str | None, *, lock: bool = True
+) -> tuple[Row | None, Row | None]:
+    """Who asks (None: a person orders a root) and the live instance that has the title; rights and state checked.
+
+    ``lock``: nobody else changes their tree until the commit.
+    """
+    asking = _asking(tx, principal, requester, lock)
+    found = _find_root(tx, principal, request, lock) if asking is None else _find_child(tx, asking, request)
+    if found is not None:
+        _check_fits(found, request)
+    return asking, found
+
+
+def _give_place(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float, by: str) -> None:
+    """What has no place gets one, here or as another master said."""
+    if elsewhere is not None or row["forwarded"]:
+        forwards.settle(tx, row, elsewhere, now)
+    else:
+        place(tx, row, now, by=by)
 
 
 def check_request(request: InstanceRequest) -> None:
@@ -84,7 +106,7 @@ def check_request(request: InstanceRequest) -> None:
     check_texts("sla", request.sla)
 
 
-def _asking(tx: Transaction, principal: Principal, requester: str | None) -> Row | None:
+def _asking(tx: Transaction, principal: Principal, requester: str | None, lock: bool) -> Row | None:
     """The row of the requesting instance, its tree locked; None for the order of a root."""
     if principal.kind is PrincipalKind.INSTANCE:
         requester = requester or principal.reference
@@ -93,8 +115,9 @@ def _asking(tx: Transaction, principal: Principal, requester: str | None) -> Row
     row = access.find_row(tx, principal, requester, Action.INSTANCE_REQUEST_CHILD)
     if principal.kind is PrincipalKind.INSTANCE and requester != principal.reference:
         check(principal, Action.INSTANCE_REQUEST_CHILD, Subject(instance=requester))
-    lock_tree(tx, row["tree"])
-    row = instance_row(tx, row["number"]) or row
+    if lock:
+        lock_tree(tx, row["tree"])
+        row = instance_row(tx, row["number"]) or row
     if row["gone"] is not None or row["state"] == InstanceState.DESTROYED or _tree_destroyed(row):
         raise Conflict(
             f"{requester} is being destroyed, so it can request nothing any more.",
@@ -109,19 +132,19 @@ def _tree_destroyed(row: Row) -> bool:
     return bool(row["root_state"] == InstanceState.DESTROYED.value)
 
 
-def _find_root(tx: Transaction, principal: Principal, request: InstanceRequest) -> Row | None:
+def _find_root(tx: Transaction, principal: Principal, request: InstanceRequest, lock: bool) -> Row | None:
     project = _root_project(tx, principal, request)
-    row = tx.execute(_live_root(), {"of_project": project, "of_title": request.title}).mappings().one_or_none()
-    if row is None:
-        return None
+    row = _live_root.row(tx, of_project=project, of_title=request.title)
+    if row is None or not lock or tx.dialect.name == "sqlite":  # one writer: nobody can change it meanwhile
+        return row
     lock_tree(tx, row["number"])
-    return _one(tx, tables.instances.c.number == row["number"])
+    return instance_row(tx, row["number"])
 
 
 def _root_project(tx: Transaction, principal: Principal, request: InstanceRequest) -> str:
     project = access.wanted_project(principal, request.sla.get("project_guid", ""))
     check(principal, Action.INSTANCE_REQUEST, Subject(project=project))
-    if tx.execute(_project(), {"of_reference": project}).first() is None:
+    if _project.row(tx, of_reference=project) is None:
         raise InputError(
             f"sla.project_guid: there is no project {project!r}.",
             reference="no-such-project",
@@ -131,13 +154,13 @@ def _root_project(tx: Transaction, principal: Principal, request: InstanceReques
     return project
 
 
-@functools.cache
+@prepared
 def _project() -> Select[tuple[str]]:
     projects = tables.projects
     return select(projects.c.reference).where(projects.c.reference == bindparam("of_reference"))
 
 
-@functools.cache
+@prepared
 def _live_root() -> Select[tuple[object, ...]]:
     instances = tables.instances
     mine = (instances.c.project == bindparam("of_project"), instances.c.title == bindparam("of_title"))
@@ -145,13 +168,14 @@ def _live_root() -> Select[tuple[object, ...]]:
 
 
 def _find_child(tx: Transaction, asking: Row, request: InstanceRequest) -> Row | None:
+    return _live_child.row(tx, of_tree=asking["tree"], of_title=request.title)
+
+
+@prepared
+def _live_child() -> Select[tuple[object, ...]]:
     instances = tables.instances
-    return _one(tx, instances.c.tree == asking["tree"], instances.c.title == request.title)
-
-
-def _one(tx: Transaction, *where: ColumnElement[bool]) -> Row | None:
-    live = select_instances().where(tables.instances.c.gone.is_(None), *where)
-    return tx.execute(live).mappings().one_or_none()
+    mine = (instances.c.tree == bindparam("of_tree"), instances.c.title == bindparam("of_title"))
+    return select_instances().where(instances.c.gone.is_(None), *mine)
 
 
 def _adopt(tx: Transaction, row: Row, asking: Row, by: str, now: float) -> None:
@@ -185,7 +209,8 @@ def _refuse_cycle(tx: Transaction, row: Row, asking: Row) -> None:
         above = requesters.get(above)
 
 
-def _change(tx: Transaction, row: Row, request: InstanceRequest, by: str, now: float) -> None:
+def _check_fits(row: Row, request: InstanceRequest) -> None:
+    """What exists can become what is ordered; :class:`Conflict` else."""
     if row["shared"] != request.shared:
         raise Conflict(
             f"{request.title!r} exists and is {'a shared' if row['shared'] else 'an ordinary'} instance.",
@@ -195,9 +220,16 @@ def _change(tx: Transaction, row: Row, request: InstanceRequest, by: str, now: f
         )
     if row["state"] == InstanceState.DESTROYED:
         _refuse_revival(row, request)
-        return
+
+
+def _change(
+    tx: Transaction, row: Row, request: InstanceRequest, by: str, now: float, elsewhere: Elsewhere | None
+) -> None:
     if request.state is InstanceState.DESTROYED:
-        destroy(tx, row, by=by, now=now)
+        if row["state"] != InstanceState.DESTROYED:
+            destroy(tx, row, by=by, now=now)
+        if elsewhere is not None:
+            forwards.taken_back(tx, elsewhere.number, now, by=by)
         return
     _change_sla(tx, row, request)
     changed = _differences(row, request)
@@ -207,7 +239,7 @@ def _change(tx: Transaction, row: Row, request: InstanceRequest, by: str, now: f
         history.record(tx, about(row), "requested", f"Changed: {what}.", by=by, now=now)
     again = instance_row(tx, row["number"])
     if again is not None and again["node"] is None:
-        place(tx, again, now, by=by)
+        _give_place(tx, again, elsewhere, now, by)
 
 
 def _refuse_revival(row: Row, request: InstanceRequest) -> None:
@@ -242,6 +274,8 @@ def _apply(tx: Transaction, row: Row, changed: dict[str, Any], now: float) -> No
     for child in live_tree(tx, row["tree"]):
         if not is_root(child) and child["state"] == InstanceState.STARTED.value:
             touch(tx, child, now)
+            if child["forwarded"]:
+                forwards.ask_soon(tx, child, now)
 
 
 def _change_sla(tx: Transaction, row: Row, request: InstanceRequest) -> None:
@@ -270,7 +304,14 @@ def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, reques
     return int(number)
 
 
-def _create(tx: Transaction, principal: Principal, asking: Row | None, request: InstanceRequest, now: float) -> int:
+def _create(
+    tx: Transaction,
+    principal: Principal,
+    asking: Row | None,
+    request: InstanceRequest,
+    now: float,
+    elsewhere: Elsewhere | None,
+) -> int:
     values = {
         "project": asking["project"] if asking is not None else _root_project(tx, principal, request),
         "title": request.title,
@@ -287,9 +328,9 @@ def _create(tx: Transaction, principal: Principal, asking: Row | None, request: 
         "health": Health.PENDING.value,
         **_sla_columns(request),
     }
-    number = int(tx.execute(_INSERT, values).scalar_one())
+    number = int(_insert.value(tx, **values))
     if asking is None:
-        tx.execute(_BECOME_ROOT, {"of_number": number})
+        _become_root.change(tx, of_number=number)
     row = instance_row(tx, number)
     assert row is not None
     by = history.actor(principal)
@@ -297,8 +338,20 @@ def _create(tx: Transaction, principal: Principal, asking: Row | None, request: 
         tx, about(row), "requested", f"Requested: {request.release}, type {request.software_type}.", by=by, now=now
     )
     tx.instance_changed(number, row["tree"], *([asking["number"]] if asking is not None else []))
-    place(tx, row, now, by=by)
+    _give_place(tx, row, elsewhere, now, by)
     return number
+
+
+@prepared
+def _insert() -> Insert:
+    return insert(tables.instances).returning(tables.instances.c.number)
+
+
+@prepared
+def _become_root() -> Update:
+    instances = tables.instances
+    mine: BindParameter[int] = bindparam("of_number")
+    return update(instances).where(instances.c.number == mine).values(tree=mine)
 
 
 __all__ = ["check_request", "request_instance", "wanted_state"]

@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from slapos.master.allocation.sla import parse_sla
 from slapos.master.authorization import Action, refusal
-from slapos.master.services import access, capacity, history, placing
-from slapos.master.services.changes import about, live_tree, lock_tree, touch, write
+from slapos.master.services import access, capacity, forwards, history, placing
+from slapos.master.services.changes import about, live_tree, lock_tree, mark_gone, touch, write
 from slapos.master.services.records import Row, instance_row, select_instances, to_instances
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid
@@ -24,7 +24,7 @@ from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import Conflict
 from slapos.model.objects import Instance
 from slapos.model.principal import Principal
-from slapos.model.states import Health, InstanceState
+from slapos.model.states import InstanceState
 from slapos.model.text import check_title
 
 DAY = 86_400
@@ -48,10 +48,13 @@ def destroy(tx: Transaction, row: Row, *, by: str, now: float) -> None:
 def _destroy_one(tx: Transaction, row: Row, *, by: str, now: float) -> None:
     days = parse_sla(json.loads(row["sla"])).retention
     retained = int(now + days * DAY) if days and row["node"] is not None and not row["shared"] else None
-    touch(tx, row, now, state=DESTROYED, pending=False, reasons="[]", retained=retained, **_words(retained))
+    words = _words(retained) if not row["forwarded"] else {"sentence": "To be destroyed; the other master is told."}
+    touch(tx, row, now, state=DESTROYED, pending=False, reasons="[]", retained=retained, **words)
     history.record(tx, about(row), "destroyed", _destroyed_sentence(retained), by=by, now=now)
-    if row["shared"] or row["node"] is None:
-        _gone(tx, row, now)
+    if row["forwarded"]:
+        forwards.ask_soon(tx, row, now)  # gone when the other master knows
+    elif row["shared"] or row["node"] is None:
+        mark_gone(tx, row, now)
     else:
         _release_guests(tx, row, now)
 
@@ -95,22 +98,10 @@ def expire_retained(tx: Transaction, now: float) -> int:
 def finish(tx: Transaction, row: Row, *, by: str, now: float) -> None:
     """The node reports that nothing is left: the partition is free, and serves who waits for it."""
     capacity.give_back(tx, row["node"], row["partition"])
-    _gone(tx, row, now)
+    mark_gone(tx, row, now)
     sentence = f"Destroyed; partition {row['partition']} is free."
     history.record(tx, about(row), "freed", sentence, by=by, now=now)
     placing.serve_pending(tx, now, node=row["node"])
-
-
-def _gone(tx: Transaction, row: Row, now: float) -> None:
-    write(
-        tx,
-        row,
-        gone=int(now),
-        host=None,
-        health=Health.DESTROYED.value,
-        reported_state=DESTROYED,
-        sentence="Destroyed.",
-    )
 
 
 def tree(tx: Transaction, principal: Principal, guid: str) -> list[Instance]:
