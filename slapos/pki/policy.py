@@ -18,6 +18,8 @@ from slapos.pki.requests import RequestInfo
 
 CLIENT_LIFETIME = timedelta(days=30)
 SERVICE_LIFETIME = timedelta(days=90)
+#: Of a certificate whose key we made: the tools that need this cannot renew.
+LEGACY_LIFETIME = timedelta(days=365)
 ALTERNATIVE_NAMES_LIMIT = 50
 
 

@@ -113,7 +113,7 @@ OF_NODES: Mapping[str, tuple[Schema, Schema]] = {
 
 OF_CERTIFICATES: Mapping[str, tuple[Schema, Schema]] = {
     "hyperopenx.post.v0.enrolment_token": (
-        message({"kind": one_of("node", "user", "operator")}, {"reference": NAME, "name": TITLE}),
+        message({"kind": one_of("node", "user", "operator")}, {"reference": NAME, "name": TITLE, "legacy_keys": FLAG}),
         message({"token": TEXT}),
     ),
     "hyperopenx.post.v0.enrolment": (message({"token": NAME, "csr": PEM}), CERTIFICATE),

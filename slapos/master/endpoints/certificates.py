@@ -5,6 +5,7 @@ from __future__ import annotations
 from slapos.master.authorization import Action
 from slapos.master.calls import Answer, Call, Route, Routes
 from slapos.master.services import access, identities
+from slapos.master.services.identities import Enrolment
 from slapos.master.services.records import to_addresses
 from slapos.model.errors import InputError, Refused, Unauthenticated
 from slapos.model.principal import Principal
@@ -19,7 +20,9 @@ from slapos.pki.tokens import secret_of, token_text
 def post_token(call: Call) -> Answer:
     """A text that enrols once and names our authority.  Not remembered for repetitions: a token is stored nowhere."""
     kind = PrincipalKind(call.text("kind"))
-    secret = identities.create_token(call.tx, call.principal, kind, call.text("reference"), call.text("name"), call.now)
+    legacy_keys = bool(call.message.get("legacy_keys", False))
+    wanted = Enrolment(kind, call.text("reference"), call.text("name"), legacy_keys=legacy_keys)
+    secret = identities.create_token(call.tx, call.principal, wanted, call.now)
     return Answer({"token": token_text(secret, call.tools.authority.ca_pem)})
 
 

@@ -54,7 +54,10 @@ def list_trees(call: Call) -> Answer:
 
 def list_shared(call: Call) -> Answer:
     """The shared instances that a host serves."""
-    host = _named(call)
+    try:
+        host = _named(call)
+    except NotFound as error:
+        raise NotFound(error.message, reference="no-such-host", context=error.context) from error
     found = instances.list_shared(call.tx, call.principal, host.guid)
     return Answer(
         {

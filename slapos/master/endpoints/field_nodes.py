@@ -7,6 +7,7 @@ import hashlib
 from lxml import etree
 from sqlalchemy import select
 
+from slapos.master import made_keys
 from slapos.master.authorization import Action, Subject, check
 from slapos.master.calls import Answer, Call, Route, Routes
 from slapos.master.endpoints.nodes import note_warnings, prepare_supply
@@ -14,12 +15,15 @@ from slapos.master.field.caller import Acting
 from slapos.master.hateoas import address
 from slapos.master.services import access, identities, instances, nodes, supplies, usage
 from slapos.master.storage import tables
+from slapos.master.storage.identities import node_number
 from slapos.model.errors import InputError, NotFound
 from slapos.model.objects import SupplyStatus
+from slapos.model.principal import Principal
 from slapos.model.states import PrincipalKind, SupplyReport, SupplyState
 from slapos.wire.field_codec import acknowledgement, format_of, node_status
 
-WITHOUT_KEY = {"key": "", "certificate": ""}  # a private key is made where it is used, and stays there
+# A private key is made where it is used, and stays there; but for who enrolled as a tool of the field.
+WITHOUT_KEY = {"key": "", "certificate": ""}
 
 
 def get_hateoas_url(call: Call) -> Answer:
@@ -68,15 +72,23 @@ def list_nodes(call: Call) -> Answer:
 
 
 def get_instance_certificate(call: Call) -> Answer:
-    """Empty texts: see the method ``hyperopenx.post.v0.certificate``."""
-    access.find_row(call.tx, call.principal, call.text("instance_guid"), Action.INSTANCE_CERTIFY)
-    return Answer(dict(WITHOUT_KEY))
+    """Empty texts (see ``hyperopenx.post.v0.certificate``); of a node enrolled with --legacy-keys, a new pair."""
+    guid = call.text("instance_guid")
+    row = access.find_row(call.tx, call.principal, guid, Action.INSTANCE_CERTIFY)
+    if row["gone"] is not None:
+        raise access.no_instance(guid)
+    if row["shared"] or not identities.makes_keys_for(call.tx, row["node"]):
+        return Answer(dict(WITHOUT_KEY))
+    return _pair(call, Principal(PrincipalKind.INSTANCE, guid), row["project"])
 
 
 def post_certificate(call: Call) -> Answer:
-    """Empty texts: a node enrols with a token and a signing request."""
-    check(call.principal, Action.TOKEN_CREATE, Subject(project=_project(call)))
-    return Answer(dict(WITHOUT_KEY))
+    """Empty texts: a node enrols with a signing request; of one enrolled with --legacy-keys, a new pair."""
+    node, project = call.text("computer_guid"), _project(call)
+    check(call.principal, Action.TOKEN_CREATE, Subject(project=project))
+    if not identities.makes_keys_for(call.tx, node_number(node)):
+        return Answer(dict(WITHOUT_KEY))
+    return _pair(call, Principal(PrincipalKind.NODE, node), project)
 
 
 def remove_certificate(call: Call) -> Answer:
@@ -140,6 +152,11 @@ def put_error(call: Call) -> Answer:
     return Answer(acknowledgement("Error reported"))
 
 
+def _pair(call: Call, holder: Principal, project: str) -> Answer:
+    pair = made_keys.hand_out(call.tx, call.tools.authority, holder, project, call.now)
+    return Answer({"key": pair.key, "certificate": pair.certificate})
+
+
 def _report(call: Call, reported: SupplyReport, sentence: str) -> None:
     node, release = call.text("computer_guid"), call.text("software_release_uri")
     found = supplies.list_supplies(call.tx, call.principal, node)
@@ -160,12 +177,12 @@ def _project(call: Call) -> str:
 ROUTES: Routes = {
     "slapos.get.v0.hateoas_url": Route(get_hateoas_url),
     "slapos.get.v0.compute_node_status": Route(get_status),
-    "slapos.get.v0.software_instance_certificate": Route(get_instance_certificate),
+    "slapos.get.v0.software_instance_certificate": Route(get_instance_certificate, writes=True, remembered=False),
     "slapos.allDocs.v0.compute_node_instance_list": Route(list_instances),
     "slapos.allDocs.v0.compute_node_software_installation_list": Route(list_installations),
     "slapos.allDocs.WIP.compute_node_list": Route(list_nodes),
     "slapos.post.v0.software_installation": Route(post_installation, prepare=prepare_supply),
-    "slapos.post.v0.compute_node_certificate": Route(post_certificate),
+    "slapos.post.v0.compute_node_certificate": Route(post_certificate, remembered=False),
     "slapos.remove.v0.compute_node_certificate": Route(remove_certificate, fences=True),
     "slapos.put.v0.compute_node_format": Route(put_format, acts=Acting.NODE),
     "slapos.put.v0.compute_node_bang": Route(put_bang),

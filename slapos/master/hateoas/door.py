@@ -18,11 +18,16 @@ from slapos.master.field.caller import Asking, caller_of
 from slapos.master.hateoas import documents, lookup
 from slapos.master.hateoas.address import hateoas_url
 from slapos.master.hateoas.queries import parse_query
+from slapos.master.services import identities
+from slapos.master.services.identities import Enrolment
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError, NotFound
 from slapos.model.principal import Principal
+from slapos.model.states import PrincipalKind
+from slapos.pki.tokens import token_text
 
 Look = Callable[[Transaction, Principal], dict[str, Any]]
+TOKEN_PATH = "computer_module/Base_getComputerToken"
 SELECTED = ("title", "relative_url", "reference", "portal_type")
 
 
@@ -38,11 +43,24 @@ class Hateoas:
         return PlainTextResponse(hateoas_url(request.scope, self._dispatcher.tools.config))
 
     async def document(self, request: Request) -> Response:
-        """The first document, a search, or an object."""
+        """The first document, a search, or an object; and a token for a node, which one path makes."""
+        if request.path_params["rest"].strip("/") == TOKEN_PATH:
+            return await self._token(request)
         asking, look = Asking(caller_of(request.scope, request.headers)), self._look(request)
         loop = asyncio.get_running_loop()
         body = await loop.run_in_executor(self._pool, self._dispatcher.read, asking, look)
         return to_response(Answer(body))
+
+    async def _token(self, request: Request) -> Response:
+        """For `slapos node register` of the field: so with keys made here.  Whoever may make tokens may ask."""
+        dispatcher, asking = self._dispatcher, Asking(caller_of(request.scope, request.headers))
+        wanted = Enrolment(PrincipalKind.NODE, legacy_keys=True)
+
+        def write(tx: Transaction, principal: Principal) -> str:
+            return identities.create_token(tx, principal, wanted, time.time())
+
+        secret = await asyncio.get_running_loop().run_in_executor(self._pool, dispatcher.write, asking, write)
+        return to_response(Answer({"access_token": token_text(secret, dispatcher.tools.authority.ca_pem)}))
 
     def _look(self, request: Request) -> Look:
         base, asked = hateoas_url(request.scope, self._dispatcher.tools.config), request.query_params

@@ -58,7 +58,7 @@ class World:
 
     def enrol(self, project: str = "main") -> str:
         wish = identities.Enrolment(PrincipalKind.NODE, project=project)
-        token = self.storage.write(lambda tx: identities.create_project_token(tx, OPERATOR, wish, self.now))
+        token = self.storage.write(lambda tx: identities.create_token(tx, OPERATOR, wish, self.now))
         return self.storage.write(lambda tx: identities.redeem_token(tx, token, self.now)).reference
 
     def format(self, node: str, partitions: tuple[Partition, ...], network: str = "") -> None:

@@ -12,7 +12,10 @@ from slapos.cli.output import emit
 
 @click.command(cls=Command)
 @click.option("--name", default="", help="What the node will be called.")
-def node(name: str) -> None:
+@click.option(
+    "--legacy-keys", is_flag=True, help="For a node of SlapOS: the master makes its keys and those of its instances."
+)
+def node(name: str, legacy_keys: bool) -> None:
     """Make a one-time token for a computer; use it there with 'slapos node register NAME --token TOKEN'."""
-    made = open_client().token("node", name=name)
+    made = open_client().token("node", name=name, legacy_keys=legacy_keys)
     emit({"token": made, "kind": "node"}, lambda: Text(made))

@@ -23,7 +23,7 @@ class Certificate:
 
 
 def token(world: World, enrolment: Enrolment, by: Principal = OPERATOR) -> str:
-    return world.storage.write(lambda tx: identities.create_project_token(tx, by, enrolment, world.now))
+    return world.storage.write(lambda tx: identities.create_token(tx, by, enrolment, world.now))
 
 
 def redeem(world: World, text: str) -> Principal:
