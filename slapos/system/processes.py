@@ -231,11 +231,12 @@ class Started:
 
 
 def start(
-    command: Sequence[str], *, launch: Launch | None = None, output: str = os.devnull, keep: Sequence[int] = ()
+    command: Sequence[str], *, launch: Launch | None = None, output: str | int = os.devnull, keep: Sequence[int] = ()
 ) -> Started:
-    """Start in a session of its own, stdin empty, output appended to ``output``; descriptors ``keep`` stay open."""
+    """Start in a session of its own, stdin empty, output appended to ``output`` (a path, or a descriptor of ours);
+    descriptors ``keep`` stay open."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    handle = os.open(output, flags, 0o640)
+    handle = os.dup(output) if isinstance(output, int) else os.open(output, flags, 0o640)
     try:
         process = _open(
             command,

@@ -8,13 +8,14 @@ from collections import defaultdict
 
 from tests.architecture.source import TOP, Source, lines, sources
 
-#: The five doors.  Anywhere else a handler names what it expects.
+#: The doors.  Anywhere else a handler names what it expects.
 DOORS = {
     "slapos/node/daemon.py",  # the loops of the daemon
     "slapos/master/application.py",  # the HTTP handler
     "slapos/cli/main.py",  # the entry of the command
     "slapos/promises/child.py",  # the promise runner, in the process that runs a promise
     "slapos/build/warm_worker.py",  # the top function of the warm child
+    "slapos/build/foreign/child.py",  # the interpreter that runs recipes of other people (docs/adr/0011)
 }
 #: Names that click and supervisord call us by.
 DICTATED_NAMES = {"get_command", "get_dispatchers", "get_unstopped_processes", "get_state"}

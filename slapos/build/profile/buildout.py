@@ -17,6 +17,7 @@ from typing import Any
 import zc.buildout
 import zc.buildout.buildout
 
+from slapos.build.foreign.recipe import Interpreter
 from slapos.build.job import PartResult, Profiled
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.load import Read, base_of, load
@@ -35,18 +36,26 @@ KNOWN_FAILURES = (HyperopenxError, zc.buildout.UserError, OSError)
 DEFAULTS: dict[str, str] = {
     "allow-hosts": "*",
     "allow-picked-versions": "true",
+    "allow-unknown-extras": "false",
     "bin-directory": "bin",
     "develop-eggs-directory": "develop-eggs",
     "eggs-directory": "eggs",
     "executable": sys.executable,
     "find-links": "",
+    "install-from-cache": "false",
     "installed": ".installed.cfg",
+    "log-format": "",
     "log-level": "INFO",
     "newest": "false",
     "offline": "false",
     "parts": "",
     "parts-directory": "parts",
     "prefer-final": "true",
+    "python": "buildout",
+    "show-picked-versions": "false",
+    "socket-timeout": "",
+    "update-versions-file": "",
+    "use-dependency-links": "true",
     "versions": "versions",
 }
 
@@ -83,6 +92,7 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self.uses: dict[str, set[str]] = {}
         self.nested_results: list[PartResult] = []
         self.fetched: dict[str, bytes] = {}
+        self.interpreters: dict[str, Interpreter] = {}
         self.observe: Observe = lambda part, index, total, stage: None
         self.stage: Callable[[str], None] = lambda stage: None
         self._active: list[str] = []
@@ -165,6 +175,12 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
 
     def keys(self) -> list[str]:
         return list(self.sections)
+
+    def close(self) -> None:
+        """End the interpreters of foreign recipes."""
+        for interpreter in self.interpreters.values():
+            interpreter.close()
+        self.interpreters.clear()
 
     def note(self, location: str, data: bytes) -> None:
         """Remember that a part is made from a file (path or URL), unless the run itself made that file."""

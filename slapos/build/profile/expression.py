@@ -35,14 +35,14 @@ Part = str | Reference
 
 @lru_cache(maxsize=4096)
 def compiled(text: str) -> tuple[Part, ...]:
-    """Literal pieces and references in order; ``$$`` stays as it is and hides a following ``{``.
+    """Literal pieces and references in order; ``$${`` is a literal ``${``, any other ``$$`` stays as it is.
 
     :class:`BadReference` says what is wrong with a malformed one.
     """
     parts: list[Part] = []
     for index, piece in enumerate(text.split("$$")):
         if index:
-            _literal(parts, "$$")
+            _literal(parts, "$" if piece.startswith("{") else "$$")
         position = 0
         for found in _REFERENCE.finditer(piece):
             _literal(parts, piece[position : found.start()])

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from slapos.build.foreign.recipe import uninstall
 from slapos.build.job import Outcome, PartOutcome, PartResult
 from slapos.build.options import profile_error
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
@@ -56,7 +57,10 @@ class Report:
 
 def install(buildout: Buildout) -> Report:
     """Install, update or keep every part; see the module for what is kept when one fails."""
-    return _Installation(buildout).run()
+    try:
+        return _Installation(buildout).run()
+    finally:
+        buildout.close()
 
 
 class _Installation:
@@ -150,6 +154,7 @@ class _Installation:
         options: Options = self.buildout[part]
         self.buildout.stage("install")
         _log.info("Installing %s.", part)
+        self._before_leaving(part)
         saved = options.copy()
         paths = self._paths(options._call(options.recipe.install))
         old = self.state.parts.pop(part, None)
@@ -158,6 +163,12 @@ class _Installation:
         self.state.parts[part] = InstalledPart(saved, options.signature, paths)
         self._save()
         return "installed"
+
+    def _before_leaving(self, part: str) -> None:
+        """What was installed for a part by a recipe that is not ours may be more than files."""
+        old = self.state.parts.get(part)
+        if old is not None and self.buildout.recipes.is_foreign(as_text(old.options.get("recipe", ""))):
+            uninstall(self.buildout, part, old.options)
 
     def _paths(self, answer: str | Iterable[str] | None) -> list[str]:
         paths = [answer] if isinstance(answer, str) else list(answer or ())
@@ -187,6 +198,7 @@ class _Installation:
     def _finish(self, order: list[str]) -> None:
         if self.report.outcome == "done":
             for part in [name for name in self.state.parts if name not in order]:
+                self._before_leaving(part)
                 self.state.retire(self.state.parts.pop(part).paths)
                 self.changed = True
             if self.state.stale:

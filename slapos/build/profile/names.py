@@ -2,7 +2,7 @@
 
 A recipe is named ``<distribution>:<entry>``.  Stock buildout asks ``pkg_resources`` and may install an egg into the
 running process; here a name is looked up, among ours and then among those of the field that ours serve, and a name
-that is in neither table goes to ``foreign``.
+that is in neither table goes to ``foreign``: a fresh interpreter with the release's own eggs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from typing import Any
 
+from slapos.build.foreign.recipe import foreign_recipe
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.field_names import own_entry
 from slapos.build.recipe import Recipe, identity
@@ -35,7 +36,7 @@ def own_recipes() -> Mapping[str, EntryPoint]:
 
 
 def refuse_foreign(name: str, origin: Origin | None, section: str) -> type:
-    """The answer to a recipe that is not ours."""
+    """The answer to a name that nobody has."""
     close = difflib.get_close_matches(name, list(own_recipes()), n=1)
     raise profile_error(
         f"there is no recipe {name!r} here.",
@@ -43,7 +44,7 @@ def refuse_foreign(name: str, origin: Origin | None, section: str) -> type:
         option="recipe",
         origin=origin,
         reference="unknown-recipe",
-        hint=f"Did you mean {close[0]}?" if close else f"Recipes of {DISTRIBUTION} are available, others are not yet.",
+        hint=f"Did you mean {close[0]}?" if close else "The reference has a page for each recipe.",
     )
 
 
@@ -57,7 +58,7 @@ class Nothing(Recipe):
 class RecipeTable:
     """Finds the class of a recipe; ``extra`` classes go before the installed ones."""
 
-    def __init__(self, extra: Mapping[str, type] | None = None, *, foreign: Foreign = refuse_foreign) -> None:
+    def __init__(self, extra: Mapping[str, type] | None = None, *, foreign: Foreign = foreign_recipe) -> None:
         self.extra = {NOTHING: Nothing, **(extra or {})}
         self.foreign = foreign
 
@@ -67,11 +68,19 @@ class RecipeTable:
             return self.extra[name]
         point = own_recipes().get(name) or own_recipes().get(f"{DISTRIBUTION}:{own_entry(name)}")
         if point is None:
+            if name.startswith(f"{DISTRIBUTION}:"):
+                refuse_foreign(name, origin, section)
             return self.foreign(name, origin, section)
         loaded: Any = point.load()
         if not isinstance(loaded, type):
             raise TypeError(f"{name} is no class")
         return loaded
+
+    def is_foreign(self, name: str) -> bool:
+        """Whether the recipe of an installed part is somebody else's."""
+        full = name if ":" in name else f"{name}:default"
+        known = full in self.extra or full.startswith(f"{DISTRIBUTION}:") or bool(own_entry(full))
+        return not known and self.foreign is foreign_recipe
 
 
 def preload() -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.profile.buildout import Buildout
 from slapos.build.profile.install import Report, install
-from slapos.build.profile.names import RecipeTable
+from slapos.build.profile.names import RecipeTable, refuse_foreign
 from slapos.build.recipe import Description, OptionsView, Recipe
 from slapos.model.errors import BuildFailed, NotReady
 
@@ -79,7 +79,7 @@ def make_buildout(directory: Path, text: str, **arguments: Any) -> Buildout:
     work = directory / "work"
     work.mkdir(exist_ok=True)
     profile = write_profile(directory, text)
-    arguments.setdefault("recipes", RecipeTable(TABLE))
+    arguments.setdefault("recipes", RecipeTable(TABLE, foreign=refuse_foreign))
     return Buildout(profile=profile, directory=str(work), read=ProfileReader(), **arguments)
 
 

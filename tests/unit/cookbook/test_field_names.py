@@ -36,8 +36,16 @@ def test_other_names_are_foreign(name: str) -> None:
 
     assert RecipeTable(foreign=foreign).find(name, None, "part") is Foreign
     assert asked == [(name, "part")]
-    with pytest.raises(ProfileError, match="no recipe"):
-        RecipeTable().find(name, None, "part")
+
+
+def test_a_name_that_ours_do_not_serve_is_of_its_distribution() -> None:
+    assert RecipeTable().find("slapos.cookbook:trac", None, "part").requirement == "slapos.cookbook"
+
+
+def test_a_wrong_name_of_ours_is_refused() -> None:
+    with pytest.raises(ProfileError, match="no recipe 'hyperopenx:wraper'") as caught:
+        RecipeTable().find("hyperopenx:wraper", None, "part")
+    assert caught.value.hint == "Did you mean hyperopenx:wrapper?"
 
 
 def test_a_profile_of_the_field_runs(partition: Partition) -> None:
