@@ -9,10 +9,12 @@ from typing import Any
 
 from slapos.build.recipe import Recipe
 from slapos.build.values import as_text
+from slapos.model.client import ClientConfig
 from slapos.model.errors import MachineError
 from slapos.model.objects import Instance
-from slapos.slap.client import Client
+from slapos.slap.dialect import Asker, open_master
 from slapos.slap.documents import instance_from_data
+from slapos.slap.interface import Master
 from slapos.system.files import read_json
 
 SECTION = "slap-connection"
@@ -53,7 +55,7 @@ def connection_text(recipe: Recipe, option: str, default: str = "") -> str:
 
 
 @contextmanager
-def client_of(recipe: Recipe) -> Iterator[Client]:
+def client_of(recipe: Recipe) -> Iterator[Master]:
     """A client with the instance's identity; :class:`ProfileError` when nothing names a master."""
     url = connection_text(recipe, "server-url")
     if not url:
@@ -63,13 +65,19 @@ def client_of(recipe: Recipe) -> Iterator[Client]:
             reference="missing-option",
             hint="Run the profile in a partition; the node writes [slap-connection].",
         )
-    client = Client(
+    config = ClientConfig(
         master_url=url,
         cert_file=connection_text(recipe, "cert-file"),
         key_file=connection_text(recipe, "key-file"),
         ca_file=connection_text(recipe, "ca-file"),
-        patience=_PATIENCE,
+        dialect=connection_text(recipe, "dialect"),
     )
+    asker = Asker(
+        node=connection_text(recipe, "computer-id"),
+        partition=connection_text(recipe, "partition-id"),
+        guid=connection_text(recipe, "instance-guid"),
+    )
+    client = open_master(config, asker, patience=_PATIENCE)
     try:
         yield client
     finally:

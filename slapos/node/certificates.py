@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 
-from slapos.model.errors import HyperopenxError
+from slapos.model.errors import HyperopenxError, NotFound
 from slapos.node.config import NodeConfig
 from slapos.node.layout import Layout
 from slapos.pki.certificates import describe
 from slapos.pki.files import load_key, load_text, recover_pair, write_certificate, write_pair
-from slapos.pki.keys import new_key
+from slapos.pki.keys import PrivateKey, key_from_pem, new_key
 from slapos.pki.renewal import renewal_time, sign_possession
 from slapos.pki.requests import make_csr
 from slapos.slap.client import Client
+from slapos.slap.interface import Master
 from slapos.system.users import Identity
 
 
-def renewal_date(layout: Layout, partition: str, guid: str, owner: Identity) -> float | None:
-    """When the certificate of ``guid`` in ``partition`` is due for renewal; None when there is no usable one."""
+def renewal_date(layout: Layout, partition: str, guid: str, owner: Identity, *, foreign: bool = False) -> float | None:
+    """When the certificate of ``guid`` in ``partition`` is due for renewal; None when there is no usable one.
+
+    ``foreign``: another authority made it, which names instances as it likes.
+    """
     key, certificate = layout.key(partition), layout.certificate(partition)
     try:
         if not recover_pair(key, certificate):
@@ -27,15 +31,30 @@ def renewal_date(layout: Layout, partition: str, guid: str, owner: Identity) -> 
     except HyperopenxError:
         return None
     facts = os.stat(key)
-    usable = info.reference == guid and facts.st_uid == owner.uid and facts.st_mode & 0o777 == 0o400
+    usable = (foreign or info.reference == guid) and facts.st_uid == owner.uid and facts.st_mode & 0o777 == 0o400
     return renewal_time(info) if usable else None
 
 
-def certify(client: Client, layout: Layout, partition: str, guid: str, owner: Identity) -> None:
-    """A new key and certificate for the instance ``guid``, readable by the user of its partition only."""
-    key = new_key()
-    answer = client.certificate("instance", make_csr(key, guid, "instance"), guid)
-    write_pair(layout.key(partition), key, layout.certificate(partition), answer.certificate)
+def certify(client: Master, layout: Layout, place: tuple[str, str], guid: str, owner: Identity) -> None:
+    """A new key and certificate for the instance ``guid``, readable by the user of its partition only.
+
+    ``place`` is (node, partition).  The key is made here, unless the master makes both.
+    """
+    partition = place[1]
+    given = client.given_pair(*place)
+    if given is None:
+        key: PrivateKey = new_key()
+        certificate = client.certificate("instance", make_csr(key, guid, "instance"), guid).certificate
+    elif given.certificate and given.key:
+        key, certificate = key_from_pem(given.key.encode(), "the key that the master made"), given.certificate
+    else:
+        raise NotFound(
+            "The master has no certificate for the instance.",
+            reference="no-certificate",
+            context={"node": place[0], "partition": partition},
+            hint="A master without an authority of its own is named by an http:// address, reached through a tunnel.",
+        )
+    write_pair(layout.key(partition), key, layout.certificate(partition), certificate)
     os.chown(layout.key(partition), owner.uid, owner.gid)
     os.chmod(layout.key(partition), 0o400)
 
@@ -62,7 +81,12 @@ def has_certificate(layout: Layout, partition: str) -> bool:
 
 
 def renew_own(config: NodeConfig, now: float) -> bool:
-    """Renew the node's certificate from half-life on, also after it expired; whether there is a new one."""
+    """Renew the node's certificate from half-life on, also after it expired; whether there is a new one.
+
+    Other masters than ours do not renew: their person replaces the files.
+    """
+    if config.client_config.foreign:
+        return False
     recover_pair(config.key_file, config.cert_file)
     old = load_text(config.cert_file)
     info = describe(old)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from slapos.model.client import DIALECTS, SLAP, ClientConfig
 from slapos.model.errors import InputError, NotFound
 from slapos.model.text import is_file_name
 from slapos.system.files import atomic_write
@@ -62,6 +63,8 @@ class NodeConfig:
     alter_user: bool = _in("slapformat", default_factory=_as_root)
     alter_network: bool = _in("slapformat", default_factory=_as_root)
     name: str = _in("hyperopenx", default="local")
+    dialect: str = _in("hyperopenx", default="")
+    poll_period: float = _in("hyperopenx", default=20.0)
     state_directory: str = _in("hyperopenx", default="")
     run_directory: str = _in("hyperopenx", default="")
     log_directory: str = _in("hyperopenx", default="")
@@ -71,6 +74,22 @@ class NodeConfig:
     build_timeout: float | None = _in("hyperopenx", default=None)
     resync_period: float = _in("hyperopenx", default=300.0)
     usage_period: float = _in("hyperopenx", default=3600.0)
+
+    @property
+    def client_config(self) -> ClientConfig:
+        """The master and the node's identity there.  An ``http://`` address can only be a master of the field."""
+        return ClientConfig(
+            master_url=self.master_url,
+            cert_file=self.cert_file,
+            key_file=self.key_file,
+            ca_file=self.master_ca_file,
+            dialect=self.dialect,
+        )
+
+    @property
+    def certified(self) -> bool:
+        """Whether instances have certificates: where there is no TLS they would be shown to nobody."""
+        return not self.master_url.startswith("http://")
 
     @property
     def partition_names(self) -> tuple[str, ...]:
@@ -198,6 +217,7 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
     for name in ("software_root", "instance_root"):
         if not os.path.isabs(getattr(config, name)):
             raise _invalid(f"[slapos] {name}", getattr(config, name), "an absolute path")
+    _check_master(config)
     if not 1 <= config.node_number <= 250:
         raise _invalid("[slapformat] node_number", str(config.node_number), "a number from 1 to 250")
     if not 0 < config.partition_amount <= 250:
@@ -217,6 +237,15 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
         key: os.path.join(base, leaf) for key, leaf in defaults.items() if not getattr(config, key)
     }
     return dataclasses.replace(config, **absent)
+
+
+def _check_master(config: NodeConfig) -> None:
+    if config.dialect and config.dialect not in DIALECTS:
+        raise _invalid("[hyperopenx] dialect", config.dialect, " or ".join(DIALECTS))
+    if not config.certified and config.dialect not in ("", SLAP):
+        raise _invalid("[slapos] master_url", config.master_url, "an https:// address")
+    if not config.poll_period >= 1:
+        raise _invalid("[hyperopenx] poll_period", str(config.poll_period), "at least 1 second")
 
 
 def _text(name: str, value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from slapos.node.desired import Desired
 from slapos.node.layout import Layout
 from slapos.node.partition.services import Place
 from slapos.node.supervisor.interface import Supervisor
-from slapos.slap.client import Client
+from slapos.slap.dialect import Asker, open_master
+from slapos.slap.interface import Master
 from slapos.system.clock import Clock, SystemClock
+from slapos.system.files import atomic_write
 from slapos.system.users import identity, own_identity
 
 
@@ -28,15 +31,14 @@ def layout_of(config: NodeConfig) -> Layout:
     )
 
 
-def make_client(config: NodeConfig, *, timeout: float = 60.0, patience: float = 10.0) -> Client:
-    """A client with the node's own certificate."""
-    return Client(
-        master_url=config.master_url,
-        cert_file=config.cert_file,
-        key_file=config.key_file,
-        ca_file=config.master_ca_file,
+def make_client(config: NodeConfig, *, timeout: float = 60.0, patience: float = 10.0) -> Master:
+    """A client with the node's own certificate, for the dialect that its master speaks."""
+    return open_master(
+        config.client_config,
+        Asker(node=config.computer_id),
         timeout=timeout,
         patience=patience,
+        poll_period=config.poll_period,
     )
 
 
@@ -67,7 +69,7 @@ class Node:
 
     config: NodeConfig
     layout: Layout
-    client: Client
+    client: Master
     supervisor: Supervisor
     engine: Warm
     desired: Desired
@@ -99,3 +101,17 @@ def make_directories(config: NodeConfig) -> None:
     for path, mode in ((paths.certificates, 0o711), (paths.logs, 0o755), (paths.run, 0o700)):
         os.makedirs(path, exist_ok=True)
         os.chmod(path, mode)
+    _share_authority(config, paths)
+
+
+def _share_authority(config: NodeConfig, paths: Layout) -> None:
+    """Scripts of the field name no CA: the classic library looks beside the certificate of the partition."""
+    try:
+        with open(config.master_ca_file, "rb") as stream:
+            content = stream.read()
+        with contextlib.suppress(FileNotFoundError), open(paths.authority, "rb") as stream:
+            if stream.read() == content:
+                return
+    except OSError:  # none is named, or whoever connects will say that it cannot be read
+        return
+    atomic_write(paths.authority, content, mode=0o644)

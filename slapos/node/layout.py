@@ -109,3 +109,8 @@ class Layout:
     def certificate(self, partition: str) -> str:
         """Certificate of the instance in a partition."""
         return posixpath.join(self.certificates, f"{partition}.crt")
+
+    @property
+    def authority(self) -> str:
+        """The authority of the master, for whoever runs in a partition."""
+        return posixpath.join(self.certificates, "ca.pem")

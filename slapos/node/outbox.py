@@ -13,7 +13,7 @@ from typing import Any
 from slapos.model.errors import HyperopenxError, Unavailable
 from slapos.model.objects import InstanceReport, PromiseResult, SupplyStatus
 from slapos.model.states import Health, SupplyReport
-from slapos.slap.client import Client
+from slapos.slap.interface import Master
 from slapos.system.files import read_json, write_json
 
 _BATCH = 50
@@ -69,7 +69,7 @@ class Outbox:
         self.filled.set()
         return True
 
-    def deliver(self, client: Client, node: str) -> int:
+    def deliver(self, client: Master, node: str) -> int:
         """Send what is pending; how many subjects were confirmed.  :class:`Unavailable` goes through, all is kept.
 
         One report that the master refuses does not hold up the others: it is dropped, since a repetition cannot help.
@@ -91,12 +91,12 @@ class Outbox:
         self._send_plans(client, node)
         return confirmed
 
-    def _send(self, client: Client, node: str, batch: Mapping[str, dict[str, Any]]) -> None:
+    def _send(self, client: Master, node: str, batch: Mapping[str, dict[str, Any]]) -> None:
         instances = [_instance(data) for name, data in batch.items() if name.startswith("instance-")]
         supplies = [_supply(data) for name, data in batch.items() if name.startswith("supply-")]
         client.report(node, instances, supplies)
 
-    def _send_plans(self, client: Client, node: str) -> None:
+    def _send_plans(self, client: Master, node: str) -> None:
         with self._lock:
             if not self._plans_changed:
                 return

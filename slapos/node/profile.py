@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slapos.build.values import dumps
+from slapos.model.client import SLAP
 from slapos.model.errors import InputError, MachineError
 from slapos.model.objects import Instance
 from slapos.node import layout
@@ -89,18 +90,20 @@ def read_template(release_directory: str) -> str:
 
 def connection_options(config: NodeConfig, partition: str, instance: Instance, paths: layout.Layout) -> dict[str, str]:
     """Options of ``[slap-connection]``."""
-    return {
+    certified = config.certified
+    options = {
         "computer-id": config.computer_id,
         "partition-id": partition,
         "server-url": config.master_url,
         "software-release-url": instance.release,
-        "key-file": paths.key(partition),
-        "cert-file": paths.certificate(partition),
+        "key-file": paths.key(partition) if certified else "",
+        "cert-file": paths.certificate(partition) if certified else "",
         "ca-file": config.master_ca_file,
         "requested-state": str(instance.state),
         "instance-guid": instance.guid,
         "document": os.path.join(config.partition_directory(partition), layout.DOCUMENT),
     }
+    return options | ({"dialect": SLAP} if config.client_config.foreign else {})
 
 
 def make_profile(template: str, connection: Mapping[str, str]) -> bytes:

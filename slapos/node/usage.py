@@ -22,7 +22,7 @@ from slapos.node.context import Node
 from slapos.node.partition.scripts import run_as_partition
 from slapos.node.partition.services import Place, executable_names
 from slapos.node.usage_document import SIZE_LIMIT, make_journal, parse_consumption
-from slapos.slap.client import Client
+from slapos.slap.interface import Master
 from slapos.system.below import list_below, read_below, unlink_below
 from slapos.system.files import read_json, write_json
 
@@ -77,7 +77,7 @@ def _keep(node: Node, place: Place, name: str, facts: os.stat_result) -> None:
     unlink_below(place.directory, path)
 
 
-def deliver_usage(client: Client, node: str, directory: str) -> int:
+def deliver_usage(client: Master, node: str, directory: str) -> int:
     """Hand over what is kept, oldest first; how many.  :class:`Unavailable` goes through, the rest stays."""
     delivered = 0
     kept = [(data["date"], path, data) for path, data in _kept(directory)]

@@ -13,6 +13,7 @@ from slapos.model.text import printable
 from slapos.model.trouble import told
 from slapos.slap.caller import Caller
 from slapos.slap.config import ClientConfig, load_client_config
+from slapos.slap.interface import Certificate, GivenPair
 from slapos.wire import codec
 
 __all__ = ["Certificate", "Client", "ClientConfig", "Tree", "load_client_config"]
@@ -24,15 +25,6 @@ class Tree:
 
     instance: objects.Instance
     children: tuple[Tree, ...] = ()
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """What the authority gave: PEM texts; ``reference`` is the identity it names (``COMP-3``)."""
-
-    certificate: str
-    ca: str
-    reference: str = ""
 
 
 class Client(Caller):
@@ -155,9 +147,12 @@ class Client(Caller):
 
     # identities
 
-    def token(self, kind: str, reference: str = "", name: str = "") -> str:
-        """A one-time enrolment token (operators only); ``kind`` is node, user or operator."""
-        message = {"kind": kind, "reference": reference, "name": name}
+    def token(self, kind: str, reference: str = "", name: str = "", *, legacy_keys: bool = False) -> str:
+        """A one-time enrolment token (operators only); ``kind`` is node, user or operator.
+
+        ``legacy_keys``: the master makes the key, for tools of the field that cannot make a signing request.
+        """
+        message = {"kind": kind, "reference": reference, "name": name, "legacy_keys": legacy_keys}
         answer = self.call(
             "hyperopenx.post.v0.enrolment_token", {key: value for key, value in message.items() if value}
         )
@@ -172,6 +167,10 @@ class Client(Caller):
         """A certificate for an instance (``kind`` instance) or for a server in its partition (service)."""
         message = {"kind": kind, "csr": csr} | ({"instance_guid": guid} if guid else {})
         return Certificate(**self.call("hyperopenx.post.v0.certificate", message))
+
+    def given_pair(self, node: str, partition: str) -> GivenPair | None:
+        """None: keys are made where they are used, and never travel."""
+        return None
 
     def renew(self, certificate: str, csr: str, signature: str) -> Certificate:
         """Replace a certificate; the signature is that of ``slapos.pki.renewal.sign_possession``."""

@@ -8,6 +8,9 @@
     [slapconsole]
     cert_file = /path/user.pem
     key_file = /path/user.key
+
+A master that speaks only the XML protocol of the field needs ``dialect = slap`` in ``[hyperopenx]``; then, and only
+then, an ``http://`` address is taken.  ``master_rest_url`` of ``[slapos]`` is its HATEOAS address if it names none.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import configparser
 import os
 
-from slapos.model.client import ClientConfig, client_config_text
+from slapos.model.client import DIALECTS, SLAP, ClientConfig, client_config_text
 from slapos.model.errors import InputError
 
 __all__ = ["ClientConfig", "client_config_path", "client_config_text", "load_client_config", "state_directory"]
@@ -68,15 +71,29 @@ def load_client_config(path: str | None = None) -> ClientConfig:
         return os.path.join(directory, os.path.expanduser(value)) if value else ""
 
     url = parser.get("slapos", "master_url", fallback="").strip().rstrip("/")
-    if not url.startswith("https://"):
-        raise _invalid(found, f"[slapos] master_url must be an https:// address, not {url!r}")
+    dialect = parser.get("hyperopenx", "dialect", fallback="").strip()
+    if dialect and dialect not in DIALECTS:
+        raise _invalid(found, f"[hyperopenx] dialect is one of {', '.join(DIALECTS)}, not {dialect!r}")
+    if not url.startswith(("https://", "http://") if dialect == SLAP else "https://"):
+        raise _not_protected(found, url)
     return ClientConfig(
         master_url=url,
         cert_file=file_option("slapconsole", "cert_file") or file_option("slapos", "cert_file"),
         key_file=file_option("slapconsole", "key_file") or file_option("slapos", "key_file"),
         ca_file=file_option("slapos", "master_ca_file"),
         path=os.path.abspath(found),
+        dialect=dialect,
+        rest_url=parser.get("slapos", "master_rest_url", fallback="").strip(),
     )
+
+
+def _not_protected(path: str, url: str) -> InputError:
+    error = _invalid(path, f"[slapos] master_url must be an https:// address, not {url!r}")
+    if url.startswith("http://"):
+        error.hint = (
+            "If it is a slapproxy, say so: dialect = slap in [hyperopenx]. Nobody is known for sure without TLS."
+        )
+    return error
 
 
 def _invalid(path: str, reason: str) -> InputError:

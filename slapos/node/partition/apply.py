@@ -87,8 +87,9 @@ class PartitionEffects:
     def certify(self, action: Action) -> None:
         """While the master is away a certificate that is still valid stays in use."""
         partition, node = self.place.partition, self.node
+        place = (node.config.computer_id, partition)
         try:
-            certificates.certify(node.client, node.layout, partition, self.instance.guid, self.place.user)
+            certificates.certify(node.client, node.layout, place, self.instance.guid, self.place.user)
         except Unavailable:
             if not certificates.still_valid(node.layout, partition, node.clock.wall()):
                 raise

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
@@ -70,7 +71,7 @@ def _observed(
         release_sentence=sentence,
         release_error=_release_error(node, partition) if not ready else {},
         files=_files(place),
-        renew_at=certificates.renewal_date(node.layout, partition, record.guid, place.user),
+        renew_at=_renewal_date(node, place, record.guid),
         has_certificate=certificates.has_certificate(node.layout, partition),
         declared=services.declared,
         refused=services.refused,
@@ -81,6 +82,17 @@ def _observed(
         children=_children(place),
         period=_period(node, record, partition),
     )
+
+
+def _renewal_date(node: Node, place: Place, guid: str) -> float | None:
+    if not node.config.certified:
+        return math.inf
+    foreign = node.config.client_config.foreign
+    date = certificates.renewal_date(node.layout, place.partition, guid, place.user, foreign=foreign)
+    if date is None or not foreign:
+        return date
+    # Asking again before the end would give the same certificate again.
+    return math.inf if certificates.still_valid(node.layout, place.partition, node.clock.wall()) else None
 
 
 def running_services(node: Node, partition: str) -> tuple[Running, ...]:

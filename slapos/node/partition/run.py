@@ -52,10 +52,16 @@ def make_job(node: Node, place: Place, wanted: Wanted) -> Job:
         profile=os.path.join(place.directory, layout.PROFILE),
         log=node.layout.run_log(place.partition),
         user=place.user.name if place.switch else None,
-        environment=partition_environment(place) | {"SLAPGRID_INSTANCE_ROOT": node.config.instance_root},
+        environment=partition_environment(place) | _environment_of_recipes(node),
         time_limit=node.config.partition_timeout,
         label=wanted.instance.title,
     )
+
+
+def _environment_of_recipes(node: Node) -> dict[str, str]:
+    """What the classic library reads (spec/04 §9), and where it finds the authority of the master."""
+    found = {"SLAPGRID_INSTANCE_ROOT": node.config.instance_root}
+    return found | ({"SLAPOS_MASTER_CA_FILE": node.layout.authority} if node.config.master_ca_file else {})
 
 
 def failure(result: Result, log: str) -> HyperopenxError:

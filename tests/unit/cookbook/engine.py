@@ -104,6 +104,7 @@ def connection_section(document: Path | None = None, url: str = "") -> dict[str,
         "ca-file": "",
         "requested-state": "started",
         "instance-guid": GUID,
+        "dialect": "hyperopenx",  # without TLS only a test's own master speaks it
     }
     return section | ({"document": str(document)} if document else {})
 
