@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from starlette.applications import Starlette
@@ -17,13 +18,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from slapos.master.answers import JSON, to_error_response, to_response
+from slapos.master.answers import to_error_response, to_response
 from slapos.master.calls import Answer
 from slapos.master.dispatch import Dispatcher, Envelope
+from slapos.master.field.answers import to_error_response as to_field_error_response
 from slapos.master.field.caller import caller_of
+from slapos.master.field.door import FieldDoor
+from slapos.master.field.table import ENDPOINTS
 from slapos.master.hateoas.address import base_url
 from slapos.master.hateoas.door import Hateoas
+from slapos.master.headers import check_headers
 from slapos.master.hub import Hub
+from slapos.master.persons import Persons
 from slapos.master.streams import Streams
 from slapos.model.errors import HyperopenxError, InputError, InternalError
 from slapos.wire import messages, openapi, strict_json
@@ -42,7 +48,10 @@ class Application:
         self._dispatcher = dispatcher
         self._hub = hub
         self._pool = pool
+        self._limit = dispatcher.tools.config.message_limit
+        self._field = FieldDoor(dispatcher=dispatcher, pool=pool, limit=self._limit)
         self._hateoas = Hateoas(dispatcher=dispatcher, pool=pool)
+        self._persons = Persons(dispatcher=dispatcher, pool=pool, read_body=self._read_body)
         self._streams = Streams(dispatcher=dispatcher, hub=hub, pool=pool)
 
     def asgi(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
@@ -60,15 +69,26 @@ class Application:
             Path("/openapi.json", _door(self._openapi), methods=["GET"]),
             Path("/events", _door(self._streams.open), methods=["GET"]),
             Path("/getHateoasUrl", _door(self._hateoas.url), methods=["GET"]),
+            Path("/Person_getCertificate", _door(self._persons.certificate), methods=["POST"]),
+            Path("/Person_requestComputer", _door(self._persons.computer), methods=["POST"]),
             Path("/hateoas{rest:path}", _door(self._hateoas.document), methods=["GET"]),
             Path("/{method:path}", _door(self._call), methods=ANY),
         ]
         return Starlette(routes=paths, lifespan=living)
 
     async def _call(self, request: Request) -> Response:
+        endpoint = ENDPOINTS.get(request.path_params["method"])
+        if endpoint is not None:
+            answer = await self._field.answer(request, endpoint, self._read_body)
+            if endpoint.fences:
+                self._hub.wake_all()
+            return answer
+        return await self._call_method(request)
+
+    async def _call_method(self, request: Request) -> Response:
         method, route = self._dispatcher.find(request.path_params["method"])
-        _check_headers(request)
-        body = await _read_body(request)
+        check_headers(request.method, request.headers, method.name)
+        body = await self._read_body(request)
         caller = caller_of(request.scope, request.headers)
         base = base_url(request.scope, self._dispatcher.tools.config)
         envelope = Envelope(method, body, caller, request.headers.get("Idempotency-Key"), base)
@@ -76,6 +96,9 @@ class Application:
         if route.fences:
             self._hub.wake_all()
         return to_response(answer)
+
+    async def _read_body(self, request: Request) -> bytes:
+        return await _read_body(request, self._limit)
 
     async def _index(self, request: Request) -> Response:
         """The methods, or the schemas of one."""
@@ -110,54 +133,44 @@ def _door(handler: Door) -> Door:
 
     async def guarded(request: Request) -> Response:
         method = str(request.path_params.get("method", ""))
+        translate = _translation(method)
         try:
             return await handler(request)
         except HyperopenxError as error:
             if isinstance(error, InternalError):
                 logger.error("%s: %s", method, error, exc_info=error)
-            return to_error_response(error, method)
+            return translate(error)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:  # the HTTP handler is one of the five doors
             logger.error("%s: a defect of the master", method, exc_info=error)
             defect = InternalError("Internal server error", hint="The log of the master says more.")
-            return to_error_response(defect, method)
+            return translate(defect)
 
     return guarded
 
 
-def _check_headers(request: Request) -> None:
-    if request.method != "POST":
-        raise InputError(
-            f"{request.method} does not call a method.",
-            reference="wrong-http-method",
-            hint="Use POST with a JSON body.",
-        )
-    declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if declared != JSON:
-        raise InputError(
-            "Content-Type: application/json is expected.",
-            reference="unsupported-content-type",
-            context={"field": "Content-Type", "value": declared},
-        )
-    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("Accept", "*/*").split(",")]
-    if not {JSON, "application/*", "*/*", "application/problem+json"} & set(accepted):
-        raise InputError("Accept excludes application/json.", reference="not-acceptable", context={"field": "Accept"})
+def _translation(method: str) -> Callable[[HyperopenxError], Response]:
+    """Errors in the dialect of what was called."""
+    endpoint = ENDPOINTS.get(method)
+    if endpoint is not None:
+        return partial(to_field_error_response, route=endpoint)
+    return partial(to_error_response, method=method)
 
 
-async def _read_body(request: Request) -> bytes:
+async def _read_body(request: Request, limit: int) -> bytes:
     """The body, refused as soon as it is known to be too large."""
     declared = request.headers.get("Content-Length", "0")
-    if declared.isdecimal() and int(declared) > strict_json.SIZE_LIMIT:
-        raise strict_json.too_large(int(declared))
+    if declared.isdecimal() and int(declared) > limit:
+        raise strict_json.too_large(int(declared), limit=limit)
     chunks: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > strict_json.SIZE_LIMIT:
-                    raise strict_json.too_large(size)
+                if size > limit:
+                    raise strict_json.too_large(size, limit=limit)
                 chunks.append(chunk)
     except TimeoutError as error:
         raise InputError("The body did not arrive in time.", reference="too-slow", context={"field": "body"}) from error

@@ -20,7 +20,7 @@ class Action(StrEnum):
     INSTANCE_REQUEST = "request an instance in a project"
     INSTANCE_REQUEST_CHILD = "request an instance in a tree"
     INSTANCE_READ = "see an instance"
-    INSTANCE_CHANGE = "change an instance"
+    INSTANCE_CHANGE = "rename an instance"
     INSTANCE_PUBLISH = "publish connection parameters"
     INSTANCE_REPORT = "report on an instance"
     INSTANCE_CHILDREN = "say which instances it still requests"
@@ -30,6 +30,7 @@ class Action(StrEnum):
     NODE_STATE = "see what a node must bring about"
     NODE_REPORT = "report as a node"
     NODE_BANG = "have a node processed again"
+    NODE_CREATE = "make a node in a project"
     SUPPLY = "supply a release on a node"
     PROJECT_READ = "see a project"
     TOKEN_CREATE = "make an enrolment token"
@@ -100,7 +101,9 @@ _USER: dict[Action, Rule] = {
     Action.INSTANCE_CHANGE: _member,
     Action.INSTANCE_BANG: _member,
     Action.NODE_READ: _reader,
+    Action.NODE_STATE: _reader,
     Action.NODE_BANG: _member,
+    Action.NODE_CREATE: _owner,
     Action.SUPPLY: _owner,
     Action.PROJECT_READ: _reader,
 }
@@ -118,6 +121,8 @@ _NODE: dict[Action, Rule] = {
 _INSTANCE: dict[Action, Rule] = {
     Action.INSTANCE_REQUEST_CHILD: _own_tree,
     Action.INSTANCE_READ: _itself_or_near,
+    Action.INSTANCE_CHANGE: _itself_or_served,
+    Action.INSTANCE_REPORT: _itself_or_served,
     Action.INSTANCE_PUBLISH: _itself_or_served,
     Action.INSTANCE_CHILDREN: _itself,
     Action.INSTANCE_BANG: _own_tree,

@@ -14,6 +14,12 @@
     server_names = cloud.example.org
     certificate_names = *.sites.example.org
     insecure-legacy-listener = 127.0.0.1:8080 10.0.0.0/24
+    message_limit = 10485760
+
+    [products]
+    releases =
+        website https://example.org/website/2.0/software.cfg
+        website https://example.org/website/1.0/software.cfg
 
 Sections of other masters: :mod:`slapos.master.forwarding.config`.
 """
@@ -37,7 +43,9 @@ from slapos.system.files import atomic_write
 
 FILE_NAME = "master.cfg"
 _SECTION = "master"
-_IN_SECTIONS = {"other_masters"}
+_IN_SECTIONS = {"other_masters", "products"}
+_PRODUCTS = "products"
+MESSAGE_LIMIT = 10 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -48,6 +56,8 @@ class MasterConfig:
 
     ``public_url`` is the address that clients use; ``server_names`` are further names and addresses of its
     certificate; ``certificate_names`` the DNS names that instances may have certified (``*.`` for one label).
+    ``message_limit`` is the size of a message in bytes, in every dialect; ``products`` are (name, release), the best
+    release of a name first.
     """
 
     state_directory: str
@@ -62,6 +72,8 @@ class MasterConfig:
     client_directory: str = ""
     insecure_legacy_listener: LegacyListener | None = None
     other_masters: tuple[OtherMaster, ...] = ()
+    message_limit: int = MESSAGE_LIMIT
+    products: tuple[tuple[str, str], ...] = ()
 
     @property
     def path(self) -> str:
@@ -135,6 +147,8 @@ def load_config(path: str) -> MasterConfig:
         client_directory=section.get("client_directory", ""),
         insecure_legacy_listener=_value(path, section, "insecure_legacy_listener", "", legacy.parse),
         other_masters=_other_masters(path, parser, directory),
+        message_limit=_value(path, section, "message_limit", str(MESSAGE_LIMIT), _limit),
+        products=_products(path, parser),
     )
 
 
@@ -168,6 +182,20 @@ def _other_masters(path: str, parser: configparser.ConfigParser, directory: str)
     return tuple(found.values())
 
 
+def _products(path: str, parser: configparser.ConfigParser) -> tuple[tuple[str, str], ...]:
+    section = dict(parser[_PRODUCTS]) if parser.has_section(_PRODUCTS) else {}
+    unknown = sorted(set(section) - {"releases"})
+    if unknown:
+        raise _invalid(path, unknown[0], f"[{_PRODUCTS}]: the option {unknown[0]} is unknown")
+    found: list[tuple[str, str]] = []
+    for line in _lines(section.get("releases", "")):
+        words = line.split()
+        if len(words) != 2:
+            raise _invalid(path, _PRODUCTS, f"[{_PRODUCTS}] releases: {line!r} is not <name> <release>")
+        found.append((words[0], words[1]))
+    return tuple(found)
+
+
 def _option_name(name: str) -> str:
     return name.lower().replace("-", "_")
 
@@ -182,6 +210,12 @@ def _value(path: str, section: Mapping[str, str], option: str, default: str, rea
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ValueError(f"{text} is no port")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 64 * 1024 <= int(text) <= 1024**3:
+        raise ValueError(f"{text} is no number of bytes from 65536 to {1024**3}")
     return int(text)
 
 
@@ -203,6 +237,9 @@ def write_config(config: MasterConfig) -> None:
     lines += [f"client_directory = {config.client_directory}"]
     if config.insecure_legacy_listener is not None:
         lines += [f"{legacy.OPTION} = {config.insecure_legacy_listener.text}"]
+    lines += [f"message_limit = {config.message_limit}"]
+    if config.products:
+        lines += [f"[{_PRODUCTS}]", "releases =", *(f"  {name} {release}" for name, release in config.products)]
     lines += [line for other in config.other_masters for line in section_lines(other)]
     # The database's URL may hold a password.
     atomic_write(config.path, "\n".join(lines) + "\n", mode=0o600)

@@ -88,7 +88,7 @@ class Dispatcher:
     def serve(self, envelope: Envelope) -> Answer:
         """The answer; any :class:`HyperopenxError` is for the one who asked."""
         method, route = envelope.method, self._routes[envelope.method.name]
-        message = strict_json.loads_object(envelope.body)
+        message = strict_json.loads_object(envelope.body, limit=self.tools.config.message_limit)
         messages.check_request(method, message)
         asking = _asking(envelope.caller, route, message)
         prepared = None

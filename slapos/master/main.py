@@ -8,8 +8,10 @@ import sys
 import time
 
 from slapos.master.config import MasterConfig, load_config
+from slapos.master.field.caller import LEGACY_PROJECT
 from slapos.master.initialise import OperatorFiles, initialise
 from slapos.master.server import make_server
+from slapos.master.services import identities
 from slapos.master.storage.database import open_storage
 from slapos.master.tls import authority_of, ensure_server_certificate
 from slapos.model.errors import HyperopenxError
@@ -23,6 +25,8 @@ def serve(config: MasterConfig) -> None:
     ensure_server_certificate(config, time.time())
     storage = open_storage(config.database, backup_directory=config.below("backups"))
     try:
+        if config.insecure_legacy_listener is not None:
+            storage.write(lambda tx: identities.ensure_project(tx, LEGACY_PROJECT, time.time()))
         make_server(config, storage).run()
     finally:
         storage.close()

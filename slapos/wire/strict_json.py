@@ -1,11 +1,13 @@
 """JSON, read strictly: what two readers could understand differently is refused.
 
-Refused: duplicate members, ``NaN`` and ``Infinity``, bytes that are not UTF-8, more than 10 MiB, more than 64 levels.
+Refused: duplicate members, ``NaN`` and ``Infinity``, bytes that are not UTF-8, more bytes than the limit (10 MiB where
+none is given), more than 64 levels.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any
 
@@ -16,12 +18,13 @@ SIZE_LIMIT = 10 * 1024 * 1024  # bytes
 DEPTH_LIMIT = 64
 
 
-def loads(data: bytes, field: str = "body") -> Any:
+def loads(data: bytes, field: str = "body", *, limit: int = SIZE_LIMIT) -> Any:
     """The value; :class:`InputError` ``invalid-json`` or ``too-large`` names ``field`` and the reason."""
-    if len(data) > SIZE_LIMIT:
-        raise too_large(len(data), field)
+    if len(data) > limit:
+        raise too_large(len(data), field, limit)
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_number)
     except RecursionError as error:
         raise _invalid(field, f"it has more than {DEPTH_LIMIT} levels") from error
     except ValueError as error:
@@ -30,9 +33,9 @@ def loads(data: bytes, field: str = "body") -> Any:
     return value
 
 
-def loads_object(data: bytes, field: str = "body") -> dict[str, Any]:
+def loads_object(data: bytes, field: str = "body", *, limit: int = SIZE_LIMIT) -> dict[str, Any]:
     """As :func:`loads`, and the value is an object."""
-    value = loads(data, field)
+    value = loads(data, field, limit=limit)
     if not isinstance(value, dict):
         raise _invalid(field, "it is not an object")
     return value
@@ -67,12 +70,12 @@ def check_depth(value: Any, field: str) -> None:
     raise _invalid(field, f"it has more than {DEPTH_LIMIT} levels")
 
 
-def too_large(size: int, field: str = "body") -> InputError:
+def too_large(size: int, field: str = "body", limit: int = SIZE_LIMIT) -> InputError:
     """The error for a body of ``size`` bytes (or of at least that many)."""
     return InputError(
-        f"{field}: {size} bytes, more than the limit of {SIZE_LIMIT}.",
+        f"{field}: {size} bytes, more than the limit of {limit}.",
         reference="too-large",
-        context={"field": field, "size": size, "limit": SIZE_LIMIT},
+        context={"field": field, "size": size, "limit": limit},
         hint="Publish large data at a URL and send the URL.",
     )
 
@@ -83,6 +86,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the member {twice!r} occurs twice in one object")
     return found
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is larger than any number here")
+    return value
 
 
 def _constant(name: str) -> Any:

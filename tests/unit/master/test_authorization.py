@@ -19,12 +19,12 @@ OWN = Subject(project="main", instance="SOFTINST-1", node="COMP-1", same_tree=Tr
 FAR = Subject(project="other", instance="SOFTINST-2", node="COMP-2")
 
 PUBLIC = {Action.ENROL, Action.CA_READ}
-SEES = {Action.INSTANCE_READ, Action.NODE_READ, Action.PROJECT_READ}
+SEES = {Action.INSTANCE_READ, Action.NODE_READ, Action.NODE_STATE, Action.PROJECT_READ}
 ORDERS = SEES | {Action.INSTANCE_REQUEST, Action.INSTANCE_CHANGE, Action.INSTANCE_BANG, Action.NODE_BANG}
 ALLOWED = [
     (OPERATOR, OWN, set(Action)),
     (OPERATOR, FAR, set(Action)),
-    (OWNER, OWN, PUBLIC | ORDERS | {Action.SUPPLY}),
+    (OWNER, OWN, PUBLIC | ORDERS | {Action.SUPPLY, Action.NODE_CREATE}),
     (MEMBER, OWN, PUBLIC | ORDERS),
     (VIEWER, OWN, PUBLIC | SEES),
     (OWNER, FAR, PUBLIC),
@@ -53,6 +53,8 @@ ALLOWED = [
         | {
             Action.INSTANCE_REQUEST_CHILD,
             Action.INSTANCE_READ,
+            Action.INSTANCE_CHANGE,
+            Action.INSTANCE_REPORT,
             Action.INSTANCE_PUBLISH,
             Action.INSTANCE_CHILDREN,
             Action.INSTANCE_BANG,
@@ -65,7 +67,11 @@ ALLOWED = [
         Subject(instance="SOFTINST-3", same_tree=True),
         PUBLIC | {Action.INSTANCE_REQUEST_CHILD, Action.INSTANCE_BANG},
     ),
-    (INSTANCE, Subject(instance="SOFTINST-3", hosted=True), PUBLIC | {Action.INSTANCE_READ, Action.INSTANCE_PUBLISH}),
+    (
+        INSTANCE,
+        Subject(instance="SOFTINST-3", hosted=True),
+        PUBLIC | {Action.INSTANCE_READ, Action.INSTANCE_CHANGE, Action.INSTANCE_REPORT, Action.INSTANCE_PUBLISH},
+    ),
     (INSTANCE, Subject(instance="SOFTINST-3", requested=True), PUBLIC | {Action.INSTANCE_READ}),
     (SERVICE, OWN, set()),
     (ANYONE, OWN, PUBLIC),

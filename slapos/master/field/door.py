@@ -1,0 +1,99 @@
+"""From an HTTP request to the answer of an endpoint of the XML dialect."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slapos.master.calls import Call, Preparation
+from slapos.master.dispatch import Dispatcher
+from slapos.master.field.answers import encoded, to_response
+from slapos.master.field.caller import LEGACY_PERSON, LEGACY_PROJECT, Asking, Caller, caller_of
+from slapos.master.field.identification import legacy_node
+from slapos.master.field.routes import FieldAnswer, FieldRoute, parse
+from slapos.master.hateoas.address import base_url
+from slapos.master.services import joining
+from slapos.master.storage.identities import node_number
+from slapos.master.storage.transaction import Transaction
+from slapos.model.errors import InputError, NotFound
+from slapos.model.principal import Principal
+
+FORM = "application/x-www-form-urlencoded"
+LARGE = 64 * 1024  # bytes; more is read for proven callers only
+ReadBody = Callable[[Request], Awaitable[bytes]]
+
+
+class FieldDoor:
+    """Serves endpoints; ``pool`` are the threads in which storage blocks."""
+
+    def __init__(self, *, dispatcher: Dispatcher, pool: ThreadPoolExecutor, limit: int) -> None:
+        self._dispatcher = dispatcher
+        self._pool = pool
+        self._limit = limit
+
+    async def answer(self, request: Request, route: FieldRoute, read_body: ReadBody) -> Response:
+        """The answer; errors are the caller's to translate."""
+        check_request(request, route)
+        caller = caller_of(request.scope, request.headers)
+        form = await read_body(request) if route.writes else request.scope["query_string"]
+        base = base_url(request.scope, self._dispatcher.tools.config)
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(self._pool, self._serve, route, caller, form, base)
+        return to_response(request, answer)
+
+    def _serve(self, route: FieldRoute, caller: Caller, form: bytes, base: str) -> tuple[bytes, str, int]:
+        dispatcher = self._dispatcher
+        if len(form) > LARGE and not route.anonymous:
+            dispatcher.read(Asking(caller), lambda tx, principal: None)
+        message, asking = self._understand(route, caller, parse(route, form, self._limit))
+        prepared = None
+        if route.prepare is not None:
+            prepared = route.prepare(Preparation(message, lambda fn: dispatcher.read(asking, fn), dispatcher.tools))
+
+        def act(tx: Transaction, principal: Principal) -> FieldAnswer:
+            return route.endpoint(Call(tx, principal, message, time.time(), dispatcher.tools, prepared, base))
+
+        return encoded(dispatcher.write(asking, act) if route.writes else dispatcher.read(asking, act))
+
+    def _understand(
+        self, route: FieldRoute, caller: Caller, message: dict[str, Any]
+    ) -> tuple[Mapping[str, Any], Asking]:
+        """Nodes of the legacy listener may call themselves what they want; from here on, they are ``COMP-<n>``."""
+        place = route.place(message)
+        if caller.legacy and place.node and node_number(place.node) is None:
+            name = place.node
+            message = {**message, route.node: self._known_node(name, route.enrols)}
+        elif route.where is not None:
+            message = {**message, route.node: place.node}
+        place = type(place)(str(message.get(route.node) or ""), place.partition, place.guid)
+        return message, Asking(caller, route.acts, place, route.anonymous)
+
+    def _known_node(self, name: str, enrols: bool) -> str:
+        storage = self._dispatcher.storage
+        try:
+            return storage.read(lambda tx: legacy_node(tx, name))
+        except NotFound:
+            if not enrols:
+                raise
+        joining.check_own_name(name)
+        return storage.write(lambda tx: joining.request_node(tx, LEGACY_PERSON, name, LEGACY_PROJECT, time.time()))
+
+
+def check_request(request: Request, route: FieldRoute) -> None:
+    """The verb, and that a body is a form."""
+    verb = "GET" if request.method == "HEAD" else request.method
+    if verb != route.verb:
+        raise InputError(f"{request.method} is not for this endpoint.", reference="wrong-http-method")
+    declared = request.headers.get("Content-Type", FORM).partition(";")[0].strip().lower()
+    if route.writes and declared != FORM:
+        raise InputError(
+            f"Content-Type: {FORM} is expected.",
+            reference="unsupported-content-type",
+            context={"field": "Content-Type", "value": declared[:100]},
+        )
