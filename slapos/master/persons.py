@@ -81,7 +81,8 @@ class Persons:
 
 def _title(body: bytes) -> str:
     try:
-        fields = dict(parse_qsl(body.decode("utf-8"), strict_parsing=bool(body), max_num_fields=FIELDS_LIMIT))
+        text, strict = body.decode("utf-8"), bool(body)
+        fields = dict(parse_qsl(text, strict_parsing=strict, max_num_fields=FIELDS_LIMIT, errors="strict"))
     except ValueError as error:
         raise InputError(
             "The form cannot be read.", reference="invalid-form", context={"field": "body", "reason": str(error)[:200]}
