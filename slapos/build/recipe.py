@@ -85,6 +85,10 @@ class Recipe:
         """Called instead of :meth:`install` when nothing changed; returns paths that are new."""
         return []
 
+    def late_option(self, option: str) -> Value:
+        """The value of an option that is made only when somebody asks for it; None when there is none."""
+        return None
+
     def fingerprint(self) -> str:
         """What the part is made from besides its options (files that it reads); a change installs it again."""
         return ""

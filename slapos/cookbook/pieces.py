@@ -2,12 +2,16 @@
 
 A reference is always a part of one name, value or shell word, whatever its value contains.  Lists of lines, names and
 words are the engine's own (:class:`slapos.build.recipe.Recipe`).
+
+Profiles of the field build an option from pieces (``command-line = ${:program} ${:arguments}``).  There a reference to
+what a packager wrote is that text; a reference to data (a parameter, an output of a recipe) stays one piece.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any, cast
 
 from slapos.build.profile.expression import Reference
@@ -57,6 +61,45 @@ def shell_text(recipe: Recipe, option: str) -> str:
     return result + text[position:]
 
 
+def of_the_field(options: Mapping[str, Any]) -> bool:
+    """Whether the section names its recipe as the field does: then old names, defaults and outputs of it hold."""
+    return not as_text(options["recipe"]).strip().startswith("hyperopenx:")
+
+
+def words(recipe: Recipe, option: str) -> list[str]:
+    """The words of a command as a shell splits them; empty when the option is missing."""
+    if not of_the_field(recipe.view):
+        return recipe.words(option, ())
+    text, values = _marked(recipe, option)
+    try:
+        found = shlex.split(text)
+    except ValueError as error:
+        raise recipe.error(option, f"its quotation is open: {error}.", reference="invalid-option") from None
+    result = []
+    for word in found:
+        mark = _MARK.fullmatch(word)
+        value = values[int(mark.group(1))] if mark else None
+        result += [as_text(item) for item in value] if isinstance(value, list) else [_filled(word, values)]
+    return result
+
+
+def code_text(recipe: Recipe, option: str, *, language: str) -> str:
+    """The option as a program text of the packager's: data within it must be harmless in any language.
+
+    ``language`` names it in the error; the program gets other values from the options themselves.
+    """
+    text, values = _marked(recipe, option)
+    for value in values:
+        if not _HARMLESS.fullmatch(as_text(value)):
+            raise recipe.error(
+                option,
+                f"the value {as_text(value)[:60]!r} cannot stand within {language}.",
+                reference="unsafe-value",
+                hint="Give it an option of its own, and read options['<name>'] in the text.",
+            )
+    return _filled(text, values)
+
+
 def _in_quotes(text: str) -> bool:
     """Whether the shell is within quotes, or after a backslash, at the end of ``text``."""
     quote = ""
@@ -77,6 +120,9 @@ def _filled(piece: str, values: list[Any]) -> str:
 def _marked(recipe: Recipe, option: str) -> tuple[str, list[Any]]:
     """The option's own text with a mark for each reference, and the values that belong to the marks."""
     options = cast("Options", recipe.options)
+    if of_the_field(recipe.view):
+        spliced: list[Any] = []
+        return _spliced(options, option, spliced), spliced
     while True:
         text = _written(options, option)
         if text is None:
@@ -98,6 +144,30 @@ def _marked(recipe: Recipe, option: str) -> tuple[str, list[Any]]:
         else:
             marked += part.replace(_OPEN, "").replace(_CLOSE, "")
     return marked, values
+
+
+def _spliced(options: Options, option: str, values: list[Any]) -> str:
+    """What packagers wrote for an option and for those that it refers to; data become marks, added to ``values``."""
+    text = _written(options, option)
+    if text is None:
+        value = options.get(option)
+        return "" if value is None else _mark(values, value)
+    result = ""
+    for part in options.compile(text, options.origin(option), option):
+        if isinstance(part, str):
+            result += part.replace(_OPEN, "").replace(_CLOSE, "")
+            continue
+        target = options.buildout[part.section] if part.section else options
+        if part.option in target and _written(target, part.option) is not None:
+            result += _spliced(target, part.option, values)
+        else:
+            result += _mark(values, options.resolve(part, options.origin(option), option))
+    return result
+
+
+def _mark(values: list[Any], value: Any) -> str:
+    values.append(value)
+    return f"{_OPEN}{len(values) - 1}{_CLOSE}"
 
 
 def _written(options: Options, option: str) -> str | None:

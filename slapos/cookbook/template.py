@@ -6,6 +6,7 @@ A template is text of the packager's; what it refers to is data.  Parameters rea
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import importlib
 import json
@@ -23,7 +24,9 @@ from slapos.build.profile.section import Options
 from slapos.build.recipe import Recipe
 from slapos.build.template_imports import Folder, loader
 from slapos.build.values import Value, as_text, dumps
+from slapos.cookbook import six_names as six
 from slapos.cookbook.beside import read_beside
+from slapos.cookbook.pieces import of_the_field
 from slapos.model.errors import InputError
 from slapos.system.files import write_if_changed
 
@@ -95,7 +98,14 @@ class _Template(Recipe):
     def _mode(self, text: str) -> int:
         umask = os.umask(0)
         os.umask(umask)
-        return self.view.mode("mode", (0o777 if text.startswith("#!") else 0o666) & ~umask)
+        return self.view.mode("mode", (0o777 if self._is_script(text) else 0o666) & ~umask)
+
+    def _is_script(self, text: str) -> bool:
+        """Whether it begins with ``#!``; in the field, only when that program is there and executable."""
+        if not text.startswith("#!"):
+            return False
+        program = text[2:].split("\n", 1)[0].split()[:1]
+        return not of_the_field(self.view) or any(os.access(path, os.X_OK) for path in program)
 
 
 class Template(_Template):
@@ -156,7 +166,7 @@ class Jinja2Template(_Template):
             undefined=jinja2.StrictUndefined,
             extensions=self.words("extensions", ()),
             loader=loader(self.folders, self.text("import-delimiter", "/"), partial(read_beside, self)),
-            keep_trailing_newline=True,
+            keep_trailing_newline=not of_the_field(self.view),
         )
         environment.globals.update(_GLOBALS)
         return environment
@@ -255,14 +265,16 @@ def _assert(condition: Any, message: str = "") -> str:
     return ""
 
 
+_BUILTINS = (
+    "abs all any bin bool bytes callable chr complex dict divmod enumerate filter float format frozenset hash hex int "
+    "isinstance iter len list map max min next oct ord pow range repr reversed round set slice sorted str sum tuple "
+    "type zip"
+)
 _GLOBALS: Mapping[str, Any] = {
-    kind.__name__: kind
-    for kind in (abs, all, any, bool, bytes, dict, divmod, enumerate, filter, float, hash, hex, int, isinstance)
-} | {
-    **{kind.__name__: kind for kind in (iter, len, list, map, max, min, next, oct, ord, pow, range, repr, reversed)},
-    **{kind.__name__: kind for kind in (round, set, slice, sorted, str, sum, tuple, type, zip, chr)},
+    **{name: getattr(builtins, name) for name in _BUILTINS.split()},
     "dumps": dumps,
     "assert": _assert,
+    "six": six,
 }
 
 

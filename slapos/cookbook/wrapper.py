@@ -11,14 +11,14 @@ import shlex
 from typing import ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
-from slapos.cookbook.pieces import pairs
+from slapos.cookbook.pieces import of_the_field, pairs, words
 from slapos.cookbook.places import check_argument, file_below, make_parents
 from slapos.cookbook.script import exec_script
 from slapos.system.files import write_if_changed
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNALS = frozenset({"HUP", "USR1", "USR2", "WINCH", "INT", "QUIT", "TERM", "ALRM", "PIPE", "CONT"})
-_UNSUPPORTED = ("private-tmpfs", "reserve-cpu", "redirect-signal")
+_UNSUPPORTED = ("private-tmpfs", "redirect-signal")
 _SERVICE_DIRECTORIES = ("etc/service", "etc/run")
 
 
@@ -37,6 +37,7 @@ class Wrapper(Recipe):
         "hash-files": "",
         "hash-existing-files": "",
         "hash-in-name": "false",
+        "reserve-cpu": "false",
         "reload-files": "",
         "reload-signal": "HUP",
         "reload-check-command": "",
@@ -46,7 +47,7 @@ class Wrapper(Recipe):
     def describe(cls, name: str, options: OptionsView) -> Description:
         """``path``: the wrapper, without the hash that ``hash-in-name`` appends."""
         for option in _UNSUPPORTED:
-            if option in options:
+            if options.text(option, ""):
                 raise options.error(
                     option, "is not supported.", reference="unsupported-option", hint="Do it in the program itself."
                 )
@@ -58,8 +59,11 @@ class Wrapper(Recipe):
     def install(self) -> list[str]:
         base = self.text("path")
         text = self._text()
-        restart = self._digest(text, self.names("hash-files", ()) + self.names("hash-existing-files", ()))
-        path = f"{base}-{restart[:32]}" if self.boolean("hash-in-name", False) else base
+        files = self.names("hash-files", ()) + self.names("hash-existing-files", ())
+        restart = self._digest(text, files)
+        is_field = of_the_field(self.view)
+        named = self._digest("", files) if is_field else restart  # the field's name tells of the files alone
+        path = f"{base}-{named[:32]}" if self.boolean("hash-in-name", is_field and bool(files)) else base
         make_parents(path)
         write_if_changed(path, text, 0o700)
         if path != base:
@@ -72,7 +76,7 @@ class Wrapper(Recipe):
         return self.install()
 
     def _text(self) -> str:
-        arguments = [check_argument(self, "command-line", word) for word in self.words("command-line", ())]
+        arguments = [check_argument(self, "command-line", word) for word in words(self, "command-line")]
         if not arguments:
             raise self.error("command-line", "names no program.", reference="missing-option")
         return exec_script(arguments, self._preparation())
@@ -80,6 +84,8 @@ class Wrapper(Recipe):
     def _preparation(self) -> list[str]:
         """Shell lines before ``exec``, in the order in which a program wants them done."""
         result = [f"export {key}={shlex.quote(value)}" for key, value in self._environment().items()]
+        if self.boolean("reserve-cpu", False):
+            result.append('echo $$ >> "$HOME/.slapos-cpu-exclusive"')
         ignored = [signal.removeprefix("SIG") for signal in self.names("sig-ign", ())]
         for signal in ignored:
             if signal not in _SIGNALS:

@@ -141,6 +141,9 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
             return self.name
         if reference.option == BASE_LOCATION:
             return self.buildout.base_location(self._first_origin())
+        late = self.recipe.late_option(reference.option) if isinstance(self.recipe, Recipe) else None
+        if late is not None:
+            return late
         if self.buildout.describe_only and self._may_still_tell():
             return Undescribed(f"${{{self.name}:{reference.option}}}")
         if not self.ready and self is not asker and "recipe" in self._raw:
