@@ -43,7 +43,7 @@ def reserve(tx: Transaction, key: tuple[str, int, str], requester: str, asked: A
     """
     project, tree, name = key
     same = (forwards.c.project == project, forwards.c.tree == tree, forwards.c.name == name)
-    again = select(forwards).where(*same, forwards.c.master == master, forwards.c.instance.is_(None))
+    again = select(forwards).where(*same, forwards.c.master == master)
     values = {"due": int(now) + RESERVED_SECONDS, "sent": dump(asked.kind), "tries": 0}
     found = tx.execute(again).mappings().first()
     if found is not None:
@@ -75,7 +75,9 @@ def settle(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float) -
     mine = forwards.c.instance.is_(None) | (forwards.c.instance == row["number"])
     number = elsewhere.number if elsewhere is not None else 0
     values = {"instance": row["number"], "due": int(now) + SOON_SECONDS, "tries": 0}
-    bound = tx.execute(update(forwards).where(forwards.c.number == number, mine).values(values)).rowcount
+    known = forward_of(tx, row["number"])
+    fits = known is None or known["number"] == number
+    bound = fits and tx.execute(update(forwards).where(forwards.c.number == number, mine).values(values)).rowcount
     if elsewhere is None or not bound:
         raise Unavailable(
             f"Another master serves {row['title']!r} and was not asked, or somebody else changed it meanwhile.",
@@ -85,6 +87,11 @@ def settle(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float) -
         )
     write(tx, row, forwarded=True, pending=False, host=None)
     learn(tx, number, elsewhere.served, now)
+
+
+def renamed(tx: Transaction, row: Row, title: str) -> None:
+    """The title here changed; there it stays."""
+    tx.execute(update(forwards).where(forwards.c.instance == row["number"]).values(name=title))
 
 
 def ask_soon(tx: Transaction, row: Row, now: float) -> None:

@@ -152,6 +152,8 @@ def rename(tx: Transaction, principal: Principal, guid: str, title: str, now: fl
         return
     refuse_taken(tx, row, title)
     write(tx, row, title=title)
+    if row["forwarded"]:
+        forwards.renamed(tx, row, title)
     history.record(
         tx, about(row), "renamed", f"Renamed from {row['title']!r} to {title!r}.", by=history.actor(principal), now=now
     )
