@@ -59,7 +59,8 @@ class FieldDoor:
         def act(tx: Transaction, principal: Principal) -> FieldAnswer:
             return route.endpoint(Call(tx, principal, message, time.time(), dispatcher.tools, prepared, base))
 
-        return encoded(dispatcher.write(asking, act) if route.writes else dispatcher.read(asking, act))
+        written = route.writes or route.issues
+        return encoded(dispatcher.write(asking, act) if written else dispatcher.read(asking, act))
 
     def _understand(
         self, route: FieldRoute, caller: Caller, message: dict[str, Any]

@@ -106,6 +106,6 @@ NODES = {
     "generateComputerCertificate": FieldRoute(generate_certificate, "POST", _NODE),
     "revokeComputerCertificate": FieldRoute(revoke_certificate, "POST", _NODE, fences=True),
     "getComputerPartitionCertificate": FieldRoute(
-        partition_certificate, "GET", (*_NODE, Field(PARTITION)), acts=Acting.NODE
+        partition_certificate, "GET", (*_NODE, Field(PARTITION)), acts=Acting.NODE, issues=True
     ),
 }

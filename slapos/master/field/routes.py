@@ -56,8 +56,8 @@ FieldAnswer = Marshalled | Plain
 class FieldRoute:
     """One endpoint.  ``node`` and ``partition`` name the fields that say where the caller is; ``where`` finds it else.
 
-    ``enrols``: on the legacy listener, a node that is not known yet is made.  ``anonymous``, ``fences`` and ``prepare``
-    as those of :class:`slapos.master.calls.Route`.
+    ``enrols``: on the legacy listener, a node that is not known yet is made.  ``issues``: a GET that records what it
+    answers.  ``anonymous``, ``fences`` and ``prepare`` as those of :class:`slapos.master.calls.Route`.
     """
 
     endpoint: Callable[[Call], FieldAnswer]
@@ -69,6 +69,7 @@ class FieldRoute:
     anonymous: bool = False
     fences: bool = False
     enrols: bool = False
+    issues: bool = False
     prepare: Callable[[Preparation], Any] | None = None
     where: Callable[[Mapping[str, Any]], Place] | None = None
 

@@ -17,6 +17,7 @@ from slapos.model.errors import HyperopenxError, InputError
 from slapos.model.objects import InstanceRequest
 from slapos.pki.certificates import describe
 from slapos.slap.client import Client
+from slapos.slap.field_client import FieldClient
 from slapos.testing.master import MasterServer, node_format
 
 NODE, PERSON = "Person_requestComputer", "Person_getCertificate"
@@ -112,6 +113,13 @@ def test_its_instances_get_a_new_pair_each_time(master: MasterServer, tool: Tool
         own.node(reference)
     warnings = [event for event in master.operator.history(guid) if event.kind == "warning"]
     assert len(warnings) == 1
+    place = {"computer_id": reference, "computer_partition_id": "slappart0"}
+    key, certificate = str(tmp_path / "key"), str(tmp_path / "certificate")
+    field = FieldClient(master_url=master.url, ca_file=master.ca_file, key_file=key, cert_file=certificate)
+    by_xml = field.read("getComputerPartitionCertificate", **place)
+    field.close()
+    (tmp_path / "xml").mkdir()
+    assert client_of(master, tmp_path / "xml", by_xml).instance(guid).guid == guid
     node_pair = master.operator.call("slapos.post.v0.compute_node_certificate", {"computer_guid": reference})
     (tmp_path / "again").mkdir()
     assert client_of(master, tmp_path / "again", node_pair).node(reference).reference == reference
