@@ -8,7 +8,9 @@ import re
 from slapos.build.recipe import Recipe
 
 # What these give is part of our own distribution, which every launcher of ours runs in.
-_OURS = frozenset({"hyperopenx", "slapos-core", "slapos-cookbook", "slapos-toolbox"})
+_OURS = frozenset({"hyperopenx", "slapos-core", "slapos-cookbook"})
+# The best known of its promises are ours, too, for releases that do not install it.
+_OPTIONAL = frozenset({"slapos-toolbox"})
 
 
 def egg_paths(recipe: Recipe) -> list[str]:
@@ -22,7 +24,7 @@ def egg_paths(recipe: Recipe) -> list[str]:
     main = recipe.buildout["buildout"]
     found = [path for option in ("develop-eggs-directory", "eggs-directory") for path in _eggs(str(main[option]))]
     known = {_normalised(os.path.basename(path).split("-")[0]) for path in found}
-    missing = sorted(wanted - known)
+    missing = sorted(wanted - known - _OPTIONAL)
     if missing:
         raise recipe.error(
             "eggs",
@@ -30,7 +32,7 @@ def egg_paths(recipe: Recipe) -> list[str]:
             reference="missing-egg",
             hint="Install it with a part of the software profile, and set eggs-directory in the instance profile.",
         )
-    return found
+    return found if wanted & known else []
 
 
 def _eggs(directory: str) -> list[str]:

@@ -15,6 +15,9 @@ from slapos.system.files import write_if_changed
 
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 _CHECKS = "slapos.promises.checks"
+_TOOLBOX = "slapos.promise.plugin."
+# This check of slapos.toolbox reads a database that only the node of slapos.core fills.
+_ALWAYS_OURS = frozenset({"free_disk_space"})
 # What the launcher itself puts into the configuration of a promise (spec 06 §2).
 _RESERVED = frozenset(
     {
@@ -165,6 +168,7 @@ def plugin_text(recipe: Recipe, module: str, kind: str) -> str:
             "    del sys.modules[name]",
         ]
     if module:
+        module = _served(recipe, module, bool(paths))
         lines.append(f"from {module} import {kind} as RunPromise")
     else:
         lines += [
@@ -174,6 +178,24 @@ def plugin_text(recipe: Recipe, module: str, kind: str) -> str:
             *([f"RunPromise = {kind}"] if kind != "RunPromise" else []),
         ]
     return "\n".join(["# Written by hyperopenx:promise; changes are lost.", *lines, ""])
+
+
+def _served(recipe: Recipe, module: str, has_eggs: bool) -> str:
+    """A check of slapos.toolbox that the release does not install, but we have, is ours."""
+    if not module.startswith(_TOOLBOX):
+        return module
+    name = module.removeprefix(_TOOLBOX).removeprefix("check_")
+    own = f"{_CHECKS}.{name}"
+    if (not has_eggs or name in _ALWAYS_OURS) and importlib.util.find_spec(own) is not None:
+        return own
+    if not has_eggs:
+        raise recipe.error(
+            "eggs",
+            f"{module} is of slapos.toolbox, which is not installed in the release.",
+            reference="missing-egg",
+            hint="Install it with a part of the software profile, and set eggs-directory in the instance profile.",
+        )
+    return module
 
 
 def _configuration(recipe: Recipe) -> dict[str, Any]:

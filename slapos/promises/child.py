@@ -108,6 +108,10 @@ def main() -> None:
     """Run, answer."""
     request = json.loads(sys.stdin.buffer.read())
     sys.path[0:0] = request["paths"]
+    if request["paths"]:
+        from slapos.system.namespace import unite  # not there for a release with modules of its own
+
+        unite()
     try:
         bound_log(request["config"])
         answer = perform(make(request), request["mode"])

@@ -16,6 +16,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+PROMISE_STATE_FOLDER_NAME = ".slapgrid/promise"
+PROMISE_PARAMETER_NAME = "extra_config_dict"
+ERROR_LEVEL = ("CRITICAL", "ERROR")
 PROMISE_LOG_FOLDER_NAME = ".slapgrid/promise/log"
 PROMISE_RESULT_FOLDER_NAME = ".slapgrid/promise/result"
 PROMISE_CACHE_FOLDER_NAME = ".slapgrid/promise/cache"
@@ -26,7 +29,7 @@ _DATE = "%Y-%m-%d %H:%M:%S"
 _FORMAT = "%(asctime)s - %(levelname)s - {execution} - %(message)s"
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) - ([A-Z]+) - (\d+-\d{3}) - (.*)")
 _PRIVATE = ("log-folder", "partition-folder", "debug", "name", "path", "queue", "periodicity", "bang-on-failure")
-_BAD = frozenset({"ERROR", "CRITICAL"})
+_BAD = frozenset(ERROR_LEVEL)
 
 
 class BaseResult:
