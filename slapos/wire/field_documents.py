@@ -75,33 +75,41 @@ def partition(node: str, name: str, instance: objects.Instance | None) -> FieldO
 
 
 def requested(instance: objects.Instance, server_url: str) -> FieldObject:
-    """The answer to an order: with all that a client would otherwise ask for as the requested partition."""
+    """The answer to an order: with all that a client would otherwise ask for as the requested partition.
+
+    What another master serves is a partition of that one.
+    """
     own = parameters(instance)
-    return FieldObject(
-        "SoftwareInstance",
-        (),
-        {
-            "slap_computer_id": instance.node,
-            "slap_computer_partition_id": instance.partition,
-            "slap_software_type": instance.software_type,
-            "slap_software_release_url": instance.release,
-            "slap_server_url": server_url,
-            "connection_xml": parameter_document.dumps(instance.connection),
-            "instance_title": instance.title,
-            "root_instance_title": instance.root_title,
-            "root_instance_short_title": instance.root_guid,
-            "ip_list": own["ip_list"],
-            "full_ip_list": [],
-            "slave_instance_list": own["slave_instance_list"],
-            "timestamp": own["timestamp"],
-            "_parameter_dict": own,
-            "_connection_dict": dict(instance.connection),
-            "_filter_dict": dict(instance.sla),
-            "_requested_state": instance.state.value,
-            "_instance_guid": instance.guid,
-            "_access_status": access_status(instance),
-        },
-    )
+    state = _requested_state(instance, own, server_url)
+    if not instance.master:
+        return FieldObject("SoftwareInstance", (), state)
+    here = {"_computer_id": instance.node, "_partition_id": instance.partition, "_request_dict": None}
+    arguments = (instance.node, instance.partition, None)
+    return FieldObject("ComputerPartition", arguments, state | here | {"_master_url": instance.master})
+
+
+def _requested_state(instance: objects.Instance, own: dict[str, Any], server_url: str) -> dict[str, Any]:
+    return {
+        "slap_computer_id": instance.node,
+        "slap_computer_partition_id": instance.partition,
+        "slap_software_type": instance.software_type,
+        "slap_software_release_url": instance.release,
+        "slap_server_url": server_url,
+        "connection_xml": parameter_document.dumps(instance.connection),
+        "instance_title": instance.title,
+        "root_instance_title": instance.root_title,
+        "root_instance_short_title": instance.root_guid,
+        "ip_list": list(own["ip_list"]),
+        "full_ip_list": [],
+        "slave_instance_list": [dict(each) for each in own["slave_instance_list"]],
+        "timestamp": own["timestamp"],
+        "_parameter_dict": own,
+        "_connection_dict": dict(instance.connection),
+        "_filter_dict": dict(instance.sla),
+        "_requested_state": instance.state.value,
+        "_instance_guid": instance.guid,
+        "_access_status": access_status(instance),
+    }
 
 
 def parameters(instance: objects.Instance) -> dict[str, Any]:

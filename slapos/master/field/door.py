@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -63,17 +64,28 @@ class FieldDoor:
         return encoded(dispatcher.write(asking, act) if written else dispatcher.read(asking, act))
 
     def _understand(
-        self, route: FieldRoute, caller: Caller, message: dict[str, Any]
+        self, route: FieldRoute, caller: Caller, message: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], Asking]:
         """Nodes of the legacy listener may call themselves what they want; from here on, they are ``COMP-<n>``."""
         place = route.place(message)
-        if caller.legacy and place.node and node_number(place.node) is None:
-            name = place.node
-            message = {**message, route.node: self._known_node(name, route.enrols)}
-        elif route.where is not None:
-            message = {**message, route.node: place.node}
-        place = type(place)(str(message.get(route.node) or ""), place.partition, place.guid)
-        return message, Asking(caller, route.acts, place, route.anonymous)
+        node = place.node
+        if caller.legacy:
+            node = self._known_node(node, route.enrols) if _is_own_name(node) else node
+            message = self._with_known_wish(message)
+        if node or route.where is not None:
+            message = {**message, route.node: node}
+        return message, Asking(caller, route.acts, replace(place, node=node), route.anonymous)
+
+    def _with_known_wish(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The SLA of an order may name the node so, too; a name that nobody has is left to the allocation."""
+        wish = message.get("filter_xml") or {}
+        name = wish.get("computer_guid")
+        if not isinstance(name, str) or not _is_own_name(name):
+            return message
+        try:
+            return {**message, "filter_xml": {**wish, "computer_guid": self._known_node(name, False)}}
+        except NotFound:
+            return message
 
     def _known_node(self, name: str, enrols: bool) -> str:
         storage = self._dispatcher.storage
@@ -84,6 +96,10 @@ class FieldDoor:
                 raise
         joining.check_own_name(name)
         return storage.write(lambda tx: joining.request_node(tx, LEGACY_PERSON, name, LEGACY_PROJECT, time.time()))
+
+
+def _is_own_name(name: str) -> bool:
+    return bool(name) and node_number(name) is None
 
 
 def check_request(request: Request, route: FieldRoute) -> None:
