@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from slapos.master.config import MasterConfig
-from slapos.master.forwarding.plan import OtherMaster
 from slapos.master.initialise import OperatorFiles, initialise
 from slapos.master.legacy import LegacyListener
 from slapos.model.errors import HyperopenxError
@@ -37,7 +36,7 @@ class MasterServer:
 
     The process is a real one and its storage real files; :meth:`kill` and :meth:`start` play a crash.  ``database``
     is a URL; SQLite in the directory by default.  ``legacy`` opens the insecure legacy listener on the loopback.
-    ``other_masters`` are those that it forwards to.
+    ``options``: further fields of its :class:`MasterConfig`, such as ``other_masters``.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class MasterServer:
         certificate_names: Iterable[str] = (),
         allow_private_addresses: bool = False,
         legacy: bool = False,
-        other_masters: Iterable[OtherMaster] = (),
+        **options: Any,
     ) -> None:
         self.directory = Path(directory)
         self.config = MasterConfig(
@@ -59,8 +58,7 @@ class MasterServer:
             allowed_release_roots=tuple(release_roots),
             certificate_names=tuple(certificate_names),
             allow_private_addresses=allow_private_addresses,
-            insecure_legacy_listener=LegacyListener("127.0.0.1", free_port()) if legacy else None,
-            other_masters=tuple(other_masters),
+            **{**_legacy(legacy), **options},
         )
         self.files: OperatorFiles | None = None
         self.process: Started | None = None
@@ -177,6 +175,10 @@ class MasterServer:
                     self.kill()
                     raise
                 time.sleep(0.05)
+
+
+def _legacy(wanted: bool) -> dict[str, Any]:
+    return {"insecure_legacy_listener": LegacyListener("127.0.0.1", free_port())} if wanted else {}
 
 
 def node_format(partitions: int, *, network: str = "", capabilities: Iterable[str] = ()) -> NodeFormat:

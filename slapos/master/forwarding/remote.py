@@ -23,6 +23,7 @@ from slapos.wire import marshal, parameter_document
 READ_SECONDS = 30.0
 SLOTS = 16  # calls at once: one master that hangs must not hold all threads of ours
 SLOT_SECONDS = 5.0
+SAID = 500  # characters of an explanation that are passed on
 DESTROYED = InstanceState.DESTROYED
 _ACCEPTED_KINDS = (errors.InputError, errors.NotFound, errors.Refused, errors.Conflict)
 
@@ -129,13 +130,15 @@ class Remote:
     def _raise(self, error: HyperopenxError) -> NoReturn:
         """Our answer: what was refused there is refused here, in the same kind, but never as if we were not known."""
         reason = str(error.context.get("reason") or error.message).rstrip(".")
+        said = str(error.context.get("body", ""))
+        if said and not said.startswith("<"):
+            reason = said.rstrip(".")[:SAID]
         about = {"master": self.other.url, "reason": reason}
         if isinstance(error, _ACCEPTED_KINDS) and error.context.get("status"):
             kind = Refused if isinstance(error, Unauthenticated) else type(error)
-            said = str(error.context.get("body", ""))
             raise kind(
                 f"{self.other.name}, which serves this, refuses it: {reason}.",
-                context={**about, "status": error.context["status"], "said": said},
+                context={**about, "status": error.context["status"]},
                 hint="See what the operator of that master knows about it.",
             ) from error
         raise Unavailable(
