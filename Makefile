@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario order peers check lint format types imports sizes docs unit clean
+.PHONY: help up down status test scenario fuzz order peers check lint format types imports sizes docs unit clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ unit: ## Run the unit tests only (about a minute)
 
 scenario: ## Kill everybody at sixty seeded moments, and see that all comes true again (minutes)
 	@$(BIN)/pytest -q tests/scenario
+
+fuzz: ## 200,000 generated requests in every dialect: no 500, no hang, no change by what is refused (half an hour)
+	@HYPEROPENX_FUZZ_CASES=$${HYPEROPENX_FUZZ_CASES:-200000} $(BIN)/pytest -q -n 2 tests/security/fuzz
 
 order: ## How long an order takes, by its stages (builds the website first)
 	@$(BIN)/python benchmarks/order.py

@@ -7,6 +7,7 @@ TEST = [
     "pytest-xdist==3.8.0",
     "pytest-timeout==2.4.0",
     "hypothesis==6.170.15",
+    "schemathesis==4.32.5",
 ]
 
 CHECK = [
