@@ -34,7 +34,8 @@ class MkDirectory(Recipe):
 
 
 def _directories(options: OptionsView) -> list[str]:
-    return sorted(option for option in options if option not in _OWN and not option.startswith(("_", "<")))
+    names = (option for option in options if option not in _OWN and not option.startswith(("_", "<")))
+    return sorted(option for option in names if options.text(option))  # the field leaves some empty
 
 
 def _mode(options: OptionsView) -> int:
