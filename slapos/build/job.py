@@ -22,7 +22,8 @@ class Job:
 
     ``overrides`` are option values (data) that win over the profile's; ``environment`` is added to a clean one;
     ``log`` is a path in a directory of the node's; ``time_limit`` in seconds; ``label`` names the run for people;
-    ``expected`` are seconds per part from the last build.
+    ``expected`` are seconds per part from the last build; ``own`` is the buildout that the release brings, which runs
+    instead of our engine.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Job:
     time_limit: float | None = None
     label: str = ""
     expected: Mapping[str, float] = field(default_factory=dict)
+    own: str = ""
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)

@@ -17,6 +17,7 @@ from typing import Any
 
 from slapos.build.fetch.transfer import path_of
 from slapos.build.job import Job, Profiled, Result
+from slapos.build.own_buildout import builds_itself
 from slapos.model.errors import InputError
 from slapos.system.below import read_below
 from slapos.system.disk import require_free_space
@@ -100,18 +101,21 @@ def build_job(
     time_limit: float | None = None,
 ) -> Job:
     """The job that builds the release ``url`` in ``directory`` (see :func:`prepare`)."""
-    overrides = {"buildout": {"download-cache": download_cache}} if download_cache else {}
+    options = {"extends-cache": os.path.join(directory, "extends-cache")}
+    if download_cache:
+        options["download-cache"] = download_cache
     return Job(
         kind="build",
         directory=directory,
         profile=profile_of(url),
         log=log,
-        overrides=overrides,
+        overrides={"buildout": options},
         user=user,
         umask=0o022,
         time_limit=time_limit,
         label=url,
         expected=expected_seconds(directory),
+        own=builds_itself(directory),
     )
 
 

@@ -7,18 +7,19 @@ The warm child and the developer's ``standalone`` call :func:`execute`; the node
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 
 from slapos.build.command import last_lines
 from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.job import Job, PartResult, Profiled, Progress, Result
+from slapos.build.own_buildout import run_own
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
 from slapos.build.profile.failure import as_error
 from slapos.build.profile.install import install
 from slapos.build.profile.names import RecipeTable
 from slapos.model.errors import HyperopenxError
+from slapos.system.processes import network_environment
 
 __all__ = ["Job", "PartResult", "Profiled", "Progress", "Result", "execute", "failed"]
 
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 def execute(job: Job, on_progress: OnProgress | None = None, recipes: RecipeTable | None = None) -> Result:
     """Run ``job``; known failures come back as data, a defect of a recipe or of ours is raised."""
     begin = time.monotonic()
+    if job.own:
+        return _by_own_buildout(job, begin)
     try:
         buildout = Buildout(
             profile=job.profile,
@@ -53,6 +56,14 @@ def execute(job: Job, on_progress: OnProgress | None = None, recipes: RecipeTabl
         parts=tuple(report.parts),
         profiles=tuple(buildout.loaded.profiles),
     )
+
+
+def _by_own_buildout(job: Job, begin: float) -> Result:
+    try:
+        run_own(job)
+    except KNOWN_FAILURES as error:
+        return failed(as_error(error, ""), job, begin)
+    return Result("done", f"{job.own} did its work.", seconds=time.monotonic() - begin)
 
 
 def failed(error: HyperopenxError, job: Job, begin: float) -> Result:
@@ -96,6 +107,6 @@ def clean_environment(job: Job, home: str) -> dict[str, str]:
         "PWD": job.directory,
         "PYTHONNOUSERSITE": "true",
         "TMPDIR": "/tmp",
-        **{name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ},
+        **network_environment(),
         **job.environment,
     }

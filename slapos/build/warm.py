@@ -18,7 +18,7 @@ from typing import Any
 
 from slapos.build.job import Job, Progress, Result
 from slapos.model.errors import BuildFailed, MachineError
-from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, Started, start
+from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, Started, network_environment, start
 from slapos.system.proctable import end_tree
 
 __all__ = ["Job", "Progress", "Result", "Warm"]
@@ -144,7 +144,8 @@ class Warm:
         own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
             command = [sys.executable, "-P", "-m", "slapos.build.warm_server", str(other.fileno()), self.run_directory]
-            launch = Launch(environment={**CLEAN_ENVIRONMENT, **_proxies(), "PYTHONNOUSERSITE": "true"}, umask=0o022)
+            environment = {**CLEAN_ENVIRONMENT, **network_environment(), "PYTHONNOUSERSITE": "true"}
+            launch = Launch(environment=environment, umask=0o022)
             self._server = start(command, launch=launch, output=self._log, keep=(other.fileno(),))
         self._control = own
         own.settimeout(_READY_SECONDS)
@@ -178,7 +179,3 @@ def _messages(connection: socket.socket) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
         except OSError:
             return
-
-
-def _proxies() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if name in os.environ}

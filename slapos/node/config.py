@@ -43,6 +43,8 @@ class NodeConfig:
     master_url: str = _in("slapos")
     software_root: str = _in("slapos")
     instance_root: str = _in("slapos")
+    shared_part_list: tuple[str, ...] = _in("slapos", default=())
+    build_time_part_list: tuple[str, ...] = _in("slapos", default=())
     master_ca_file: str = _in("slapos", default="")
     key_file: str = _in("slapos", default="")
     cert_file: str = _in("slapos", default="")
@@ -172,6 +174,7 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "float": _parse_float,
     "bool": _parse_bool,
     "float | None": _parse_optional,
+    "tuple[str, ...]": lambda name, text: tuple(text.split()),
 }
 _SIZES = ("software_min_free_space", "instance_min_free_space")
 
@@ -253,7 +256,7 @@ def _text(name: str, value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
+    text = " ".join(value) if isinstance(value, tuple) else str(value)
     if any(ord(character) < 32 for character in text):
         raise _invalid(name, text, "a text without line break")
     return text.replace("%", "%%")

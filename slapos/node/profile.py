@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slapos.build.own_buildout import brought_buildout
+from slapos.build.release import release_directory
 from slapos.build.values import dumps
 from slapos.model.client import SLAP
 from slapos.model.errors import InputError, MachineError
@@ -102,17 +104,27 @@ def connection_options(config: NodeConfig, partition: str, instance: Instance, p
         "requested-state": str(instance.state),
         "instance-guid": instance.guid,
         "document": os.path.join(config.partition_directory(partition), layout.DOCUMENT),
+        **part_lists(config),
     }
     return options | ({"dialect": SLAP} if config.client_config.foreign else {})
 
 
-def make_profile(template: str, connection: Mapping[str, str]) -> bytes:
-    """The template followed by the tail."""
+def part_lists(config: NodeConfig) -> dict[str, str]:
+    """``shared-part-list`` and ``build-time-part-list``: directories of the node, one a line."""
+    return {
+        "shared-part-list": "\n".join(config.shared_part_list),
+        "build-time-part-list": "\n".join(config.build_time_part_list),
+    }
+
+
+def make_profile(template: str, connection: Mapping[str, str], *, own: bool = False) -> bytes:
+    """The template followed by the tail; ``own``: for a buildout of the release, which knows texts only."""
+    write = _as_text if own else dumps
     old = ("computer-id", "partition-id", "server-url", "software-release-url", "key-file", "cert-file")
     sections: dict[str, Mapping[str, str]] = {
         "buildout": {"bin-directory": "${buildout:directory}/sbin", "offline": "true"},
-        "slap-connection": {key: dumps(value) for key, value in connection.items()},
-        "slap_connection": {key.replace("-", "_"): dumps(connection[key]) for key in old},
+        "slap-connection": {key: write(value) for key, value in connection.items()},
+        "slap_connection": {key.replace("-", "_"): write(connection[key]) for key in old},
         "storage-configuration": {"storage-home": ""},
         "network-information": {"global-ipv4-network": ""},
     }
@@ -122,7 +134,13 @@ def make_profile(template: str, connection: Mapping[str, str]) -> bytes:
     return "\n".join(lines).encode()
 
 
+def _as_text(value: str) -> str:
+    """As every buildout reads it: lines indented, references not evaluated."""
+    return "\n  ".join(value.replace("${", "$${").splitlines())
+
+
 def make_files(config: NodeConfig, paths: layout.Layout, partition: str, instance: Instance, template: str) -> Files:
     """The document and the profile of an instance."""
     connection = connection_options(config, partition, instance, paths)
-    return Files(make_document(instance), make_profile(template, connection))
+    own = brought_buildout(release_directory(config.software_root, instance.release))
+    return Files(make_document(instance), make_profile(template, connection, own=bool(own)))

@@ -16,6 +16,32 @@ from slapos.system.users import Identity
 
 MARK = "HYPEROPENX_RUN"
 CLEAN_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+_NETWORK = frozenset({"http_proxy", "https_proxy", "no_proxy"})
+_PIP = frozenset(
+    {
+        "CERT",
+        "CLIENT_CERT",
+        "CONFIG_FILE",
+        "CONSTRAINT",
+        "DEFAULT_TIMEOUT",
+        "EXTRA_INDEX_URL",
+        "FIND_LINKS",
+        "INDEX_URL",
+        "NO_INDEX",
+        "PROXY",
+        "RETRIES",
+        "TRUSTED_HOST",
+    }
+)
+
+
+def network_environment() -> dict[str, str]:
+    """What of our own environment says how the network is reached, and where pip finds packages."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NETWORK or (name.startswith("PIP_") and name.removeprefix("PIP_") in _PIP)
+    }
 
 
 @dataclass(frozen=True)

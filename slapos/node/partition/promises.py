@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 
+from slapos.build.own_buildout import brought_buildout, interpreter
+from slapos.build.release import release_directory
 from slapos.model.errors import HyperopenxError
 from slapos.model.objects import PromiseResult
 from slapos.node.context import Node
@@ -66,4 +69,15 @@ def _setting(node: Node, place: Place) -> Setting:
             "partition-key": node.layout.key(place.partition),
         },
         environment=partition_environment(place),
+        python=_python(node, place),
     )
+
+
+def _python(node: Node, place: Place) -> str:
+    """The interpreter of a release that brings its own buildout, whose modules its promises import; else empty."""
+    instance = node.wanted(place.partition)
+    if instance is None:
+        return ""
+    program = brought_buildout(release_directory(node.config.software_root, instance.release))
+    found = interpreter(program) if program else ""
+    return "" if found == sys.executable else found

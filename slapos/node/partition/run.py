@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from slapos.build.job import Job, Result
+from slapos.build.own_buildout import brought_buildout
+from slapos.build.release import release_directory
 from slapos.model.errors import BuildFailed, HyperopenxError, NotReady, from_data
 from slapos.model.trouble import told
 from slapos.node import layout
@@ -55,6 +57,7 @@ def make_job(node: Node, place: Place, wanted: Wanted) -> Job:
         environment=partition_environment(place) | _environment_of_recipes(node),
         time_limit=node.config.partition_timeout,
         label=wanted.instance.title,
+        own=brought_buildout(release_directory(node.config.software_root, wanted.instance.release)),
     )
 
 

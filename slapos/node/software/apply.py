@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from slapos.model.trouble import told
 from slapos.node.context import Node
 from slapos.node.partition.run import failure
 from slapos.node.plan import Action, Effect, Kind
+from slapos.node.profile import part_lists
 from slapos.node.records import forget_release, load_release_record, save_release_record
 from slapos.node.software.plan import ReleaseRecord
 from slapos.system.below import own_directory
@@ -62,6 +64,7 @@ class ReleaseEffects:
             download_cache=config.download_cache,
             time_limit=config.build_timeout,
         )
+        job = dataclasses.replace(job, overrides={"buildout": {**job.overrides["buildout"], **part_lists(config)}})
         result = self.node.engine.run(job, self.progress)
         record_build(self.directory, self.release, result)
         if result.outcome == "done":

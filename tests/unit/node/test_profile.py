@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from slapos.build.profile.reader import final_text, parse
+from slapos.build.release import release_directory
 from slapos.build.values import loads
 from slapos.model.errors import MachineError
 from slapos.model.states import Health
@@ -31,6 +33,21 @@ def test_release_url_is_data_in_the_profile() -> None:
     assert "\n[evil]" not in text
     option = parse(text, "buildout.cfg")["slap-connection"]["software-release-url"]
     assert loads(final_text(option)) == HOSTILE
+
+
+def test_a_buildout_of_the_release_gets_texts(tmp_path: Path) -> None:
+    """It does not know how ours writes data; nothing of a value is evaluated or begins a section there either."""
+    config = dataclasses.replace(CONFIG, software_root=str(tmp_path), shared_part_list=("/a", "/b"))
+    program = Path(release_directory(str(tmp_path), HOSTILE)) / "bin" / "buildout"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    made = profile.make_files(config, PATHS, "slappart0", instance(release=HOSTILE), "[buildout]\nparts =\n")
+    text = made.profile.decode()
+    assert "!json!" not in text
+    assert "\n[evil]" not in text
+    options = {name: final_text(steps) for name, steps in parse(text, "buildout.cfg")["slap-connection"].items()}
+    assert options["software-release-url"] == "/r/$${buildout:directory} $x %(y)s #a ;b\n[evil]\nrecipe = x"
+    assert (options["shared-part-list"], options["server-url"]) == ("/a\n/b", "https://127.0.0.1:8443")
 
 
 def test_document_is_the_instance() -> None:
