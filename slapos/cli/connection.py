@@ -13,8 +13,10 @@ from slapos.model.errors import InputError, NotFound
 from slapos.slap.config import state_directory
 
 if TYPE_CHECKING:
+    from slapos.model.client import ClientConfig
     from slapos.node.config import NodeConfig
     from slapos.slap.client import Client
+    from slapos.slap.interface import Person
 
 FIELD_NODE_CONFIG = "/etc/opt/slapos/slapos.cfg"
 
@@ -26,13 +28,37 @@ def given_cfg() -> str | None:
     return str(found) if found else None
 
 
-def open_client(cfg: str | None = None) -> Client:
+def open_client(cfg: str | None = None) -> Person:
     """A client with the identity of the person: ``--cfg``, the environment, this machine's site, the home directory."""
-    from slapos.cli.identity import renew_if_due
-    from slapos.cli.patient import PatientClient
     from slapos.slap.config import load_client_config
 
     config = load_client_config(cfg or given_cfg())
+    if not config.foreign:
+        return _open_own(config)
+    from slapos.slap.dialect import open_foreign_person
+
+    return open_foreign_person(config)
+
+
+def open_own_client(cfg: str | None = None) -> Client:
+    """For what only our own masters have; :class:`InputError` ``not-in-dialect`` for another one."""
+    from slapos.slap.config import load_client_config
+
+    config = load_client_config(cfg or given_cfg())
+    if config.foreign:
+        raise InputError(
+            f"The master {config.master_url} speaks the slap protocol only, which does not have this.",
+            reference="not-in-dialect",
+            context={"configuration": config.path, "address": config.master_url},
+            hint="Use the tools of that master, or another configuration with --cfg.",
+        )
+    return _open_own(config)
+
+
+def _open_own(config: ClientConfig) -> Client:
+    from slapos.cli.identity import renew_if_due
+    from slapos.cli.patient import PatientClient
+
     renew_if_due(config)
     made: Client = PatientClient.from_config(config)
     return made

@@ -136,7 +136,7 @@ def value_text(value: object) -> str:
 
 def node_table(nodes: Sequence[NodeView]) -> RenderableType:
     rows = [
-        (node.reference, node.name, state("online" if node.online else "offline"), f"{node.busy} of {node.partitions}",
+        (node.reference, node.name, state(presence(node)), f"{node.busy} of {node.partitions}",
          ago(node.seen))
         for node in nodes
     ]  # fmt: skip
@@ -144,11 +144,18 @@ def node_table(nodes: Sequence[NodeView]) -> RenderableType:
     return table(columns, rows, "There are no nodes yet. Make one with 'slapos node register'.")
 
 
+def presence(node: NodeView) -> str:
+    """A master of another kind lists nodes without knowing whether they are there."""
+    if not node.online:
+        return "offline"
+    return "online" if node.seen else "unknown"
+
+
 def node_view(node: NodeView) -> RenderableType:
     rows: list[tuple[str, RenderableType]] = [
         ("reference", node.reference),
         ("name", node.name),
-        ("state", state("online" if node.online else "offline")),
+        ("state", state(presence(node))),
         ("last seen", ago(node.seen)),
         ("partitions", f"{node.busy} of {node.partitions} in use" if node.partitions else UNFORMATTED),
     ]

@@ -16,7 +16,7 @@ from slapos.model.objects import Instance, Supply
 from slapos.model.states import Health, InstanceState, SupplyReport
 
 if TYPE_CHECKING:
-    from slapos.slap.client import Client, Tree
+    from slapos.slap.interface import Person, Tree
 
 LOOK_SECONDS = 0.5
 #: A failure is tried again by the node; one that lasts is told to who waits.
@@ -37,7 +37,7 @@ def served(instance: Instance) -> bool:
 class Watch:
     """Looks at one tree, and at the supply that it waits for."""
 
-    def __init__(self, *, client: Client, instance: Instance) -> None:
+    def __init__(self, *, client: Person, instance: Instance) -> None:
         self.client = client
         self.instance = instance
         self._failing_since: float | None = None
@@ -119,7 +119,7 @@ class Watch:
         )
 
 
-def wait_until_served(client: Client, instance: Instance, seconds: float, progress: Progress | None = None) -> Instance:
+def wait_until_served(client: Person, instance: Instance, seconds: float, progress: Progress | None = None) -> Instance:
     """The instance once it is served.
 
     :raises NotReady: ``not-ready`` after ``seconds``; the order stands.

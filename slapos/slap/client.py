@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from slapos.model import objects
@@ -13,18 +13,10 @@ from slapos.model.text import printable
 from slapos.model.trouble import told
 from slapos.slap.caller import Caller
 from slapos.slap.config import ClientConfig, load_client_config
-from slapos.slap.interface import Certificate, GivenPair
+from slapos.slap.interface import Certificate, GivenPair, Tree
 from slapos.wire import codec
 
 __all__ = ["Certificate", "Client", "ClientConfig", "Tree", "load_client_config"]
-
-
-@dataclass(frozen=True)
-class Tree:
-    """An instance and all that it requested, directly or not."""
-
-    instance: objects.Instance
-    children: tuple[Tree, ...] = ()
 
 
 class Client(Caller):

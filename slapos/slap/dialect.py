@@ -8,6 +8,7 @@ from slapos.model.client import ClientConfig
 from slapos.slap.client import Client
 from slapos.slap.field_client import FieldClient
 from slapos.slap.foreign.master import ForeignMaster
+from slapos.slap.foreign.person import ForeignPerson
 from slapos.slap.interface import Master
 
 
@@ -39,6 +40,11 @@ def open_master(
         patience=patience,
         poll_period=poll_period,
     )
+
+
+def open_foreign_person(config: ClientConfig, *, patience: float = 20.0) -> ForeignPerson:
+    """The client of a person for a master that speaks only XML."""
+    return ForeignPerson(client=field_client(config), rest_url=config.rest_url, patience=patience)
 
 
 def field_client(config: ClientConfig, *, timeout: float = 60.0) -> FieldClient:

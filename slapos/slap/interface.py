@@ -1,4 +1,4 @@
-"""What a node and its recipes need of a master, whichever dialect it speaks."""
+"""What a person, a node and its recipes need of a master, whichever dialect it speaks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from slapos.model import objects
+from slapos.model.states import SupplyState
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,52 @@ class GivenPair:
 
     certificate: str
     key: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An instance and all that it requested, directly or not."""
+
+    instance: objects.Instance
+    children: tuple[Tree, ...] = ()
+
+
+class Person(Protocol):
+    """What a person does with a master, whichever dialect it speaks."""
+
+    def request(
+        self, request: objects.InstanceRequest, requester: str | None = None, idempotency_key: str | None = None
+    ) -> objects.Instance:
+        """Order or change."""
+        ...
+
+    def instance(self, guid: str | None = None, title: str | None = None) -> objects.Instance:
+        """One instance."""
+        ...
+
+    def tree(self, guid: str | None = None, title: str | None = None) -> Tree:
+        """An instance with everything below it."""
+        ...
+
+    def roots(self) -> tuple[objects.Instance, ...]:
+        """The root instances visible to us."""
+        ...
+
+    def supply(self, node: str, release: str, state: SupplyState = SupplyState.AVAILABLE) -> objects.Supply:
+        """Wish that a node holds a release, or no longer."""
+        ...
+
+    def nodes(self) -> tuple[objects.NodeView, ...]:
+        """The nodes visible to us."""
+        ...
+
+    def node(self, reference: str) -> objects.NodeView:
+        """One node with its supplies."""
+        ...
+
+    def history(self, subject: str, since: int = 0, limit: int = 100) -> tuple[objects.Event, ...]:
+        """Events of a subject."""
+        ...
 
 
 class Master(Protocol):

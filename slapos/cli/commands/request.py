@@ -20,7 +20,7 @@ from slapos.model.objects import DEFAULT_SOFTWARE_TYPE, Instance, InstanceReques
 from slapos.model.states import InstanceState
 
 if TYPE_CHECKING:
-    from slapos.slap.client import Client
+    from slapos.slap.interface import Person
 
 STATES = [str(state) for state in InstanceState]
 
@@ -61,7 +61,7 @@ def request(title: str, release: str | None, **options: Any) -> None:  # fmt: sk
         raise not_ready(instance)
 
 
-def wait(client: Client, instance: Instance, seconds: float) -> Instance:
+def wait(client: Person, instance: Instance, seconds: float) -> Instance:
     """Ctrl-C ends the waiting, not the order."""
     try:
         return wait_until_served(client, instance, seconds)
@@ -70,7 +70,7 @@ def wait(client: Client, instance: Instance, seconds: float) -> Instance:
         raise
 
 
-def find_instance(client: Client, title: str) -> Instance | None:
+def find_instance(client: Person, title: str) -> Instance | None:
     """The instance of this title that lives; None when there is none."""
     try:
         known = client.instance(title=title)

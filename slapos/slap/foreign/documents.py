@@ -128,6 +128,35 @@ def answered(answer: Any, request: InstanceRequest) -> Instance:
     )
 
 
+def root(fields: Mapping[str, Any], title: str) -> Instance:
+    """A root instance, from the fields of its HATEOAS document (spec/03 §3)."""
+    parameters = texts(parameter_document.loads(_text(fields.get("text_content"))))
+    listed = fields.get("connection_parameter_list")
+    if isinstance(listed, list):
+        pairs = [_mapping(item) for item in listed]
+        connection = texts({str(pair.get("connection_key")): pair.get("connection_value") for pair in pairs})
+    else:
+        connection = texts(parameter_document.loads(_text(listed)))
+    wanted = _wanted(fields.get("slap_state"))
+    health, sentence = _health(_news(fields.get("news")), wanted, connection)
+    return Instance(
+        guid=_text(fields.get("reference")) or title,
+        title=title,
+        root_guid="",
+        root_title=title,
+        project=DEFAULT_PROJECT,
+        release=_text(fields.get("url_string")),
+        software_type=_text(fields.get("source_reference")) or DEFAULT_SOFTWARE_TYPE,
+        state=wanted,
+        parameters=parameters,
+        sla={},
+        connection=connection,
+        shared=bool(fields.get("root_slave")),
+        health=health,
+        sentence=sentence,
+    )
+
+
 def pending(request: InstanceRequest, reason: str) -> Instance:
     """An order that has no place yet."""
     return Instance(
@@ -216,6 +245,17 @@ def _health(access: Any, wanted: InstanceState, connection: Mapping[str, str]) -
     if word in _HEALTHS:
         return _HEALTHS[word], said.removeprefix(word).strip()
     return (Health.OK, "it published") if connection else (Health.WORKING, f"nothing is published; {SILENT}")
+
+
+def _news(news: Any) -> str:
+    """The worst of what the master heard of the instances of a tree."""
+    items = _mapping(news).get("instance")
+    said = [_text(_mapping(item).get("text")) for item in items] if isinstance(items, list) else []
+    return min(said, key=lambda text: not text.startswith("#error"), default="")
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _connection(state: Mapping[str, Any]) -> dict[str, str]:

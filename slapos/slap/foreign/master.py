@@ -44,7 +44,7 @@ class ForeignMaster:
         poll_period: float = 20.0,
     ) -> None:
         self.client = client
-        self.node = node
+        self._node = node
         self._partition = partition
         self._guid = guid
         self._patience = patience if isinstance(patience, Patience) else Patience(total=patience)
@@ -116,10 +116,10 @@ class ForeignMaster:
 
     def bang(self, subject: str, message: str = "") -> int:
         """Have an instance, by its guid, or the whole node processed again."""
-        if subject == self.node:
+        if subject == self._node:
             self._post("computerBang", {"computer_id": subject, "message": message})
         else:
-            identity = (self.node, self._partition_of(self.node, subject))
+            identity = (self._node, self._partition_of(self._node, subject))
             self._post("softwareInstanceBang", _named(identity) | {"message": message}, identity)
         self._wake.set()
         return 0
@@ -151,7 +151,7 @@ class ForeignMaster:
         self, request: objects.InstanceRequest, requester: str | None = None, idempotency_key: str | None = None
     ) -> objects.Instance:
         """Order or change; the instance that lives in our partition asks, otherwise the person."""
-        identity = (self.node, self._partition) if self._partition else None
+        identity = (self._node, self._partition) if self._partition else None
         fields = documents.request_fields(request) | (_named(identity) if identity else {})
         try:
             return documents.answered(self._post("requestComputerPartition", fields, identity), request)
@@ -164,7 +164,7 @@ class ForeignMaster:
         """Ours, or that of another partition of our node by its guid."""
         if guid is None:
             raise NotFound(f"The master cannot tell the instance {title!r} by its title.", context={"title": title})
-        return self.instance_of_partition(self.node, self._partition_of(self.node, guid))
+        return self.instance_of_partition(self._node, self._partition_of(self._node, guid))
 
     def instance_of_partition(self, node: str, partition: str) -> objects.Instance:
         """The instance there; NotFound ``partition-free`` when there is none."""
@@ -184,7 +184,7 @@ class ForeignMaster:
 
     def publish(self, guid: str, connection: Mapping[str, str]) -> int:
         """Of our instance; another guid is that of a shared instance which ours serves."""
-        identity = (self.node, self._partition)
+        identity = (self._node, self._partition)
         fields = {
             "connection_xml": documents.marshalled(dict(connection)),
             "slave_reference": None if guid == self._own_guid() else guid,
@@ -194,7 +194,7 @@ class ForeignMaster:
 
     def requested_children(self, guid: str, titles: Iterable[str]) -> int:
         """A master that does not have this (a slapproxy) does not miss it."""
-        identity = (self.node, self._partition_of(self.node, guid))
+        identity = (self._node, self._partition_of(self._node, guid))
         fields = _named(identity) | {"instance_reference_xml": documents.marshalled(list(titles))}
         with contextlib.suppress(NotFound):
             self._post("updateComputerPartitionRelatedInstanceList", fields, identity)
@@ -212,7 +212,7 @@ class ForeignMaster:
 
     def _own_guid(self) -> str:
         if not self._guid:
-            self._guid = self.instance_of_partition(self.node, self._partition).guid
+            self._guid = self.instance_of_partition(self._node, self._partition).guid
         return self._guid
 
     def _partition_of(self, node: str, guid: str) -> str:
@@ -241,7 +241,7 @@ class ForeignMaster:
         """A master may answer «done» and keep the partition while children live (trap 16): it is told again."""
         for name, instance in state.partitions.items():
             if self._reports.must_repeat(name, instance):
-                identity = (self.node, name)
+                identity = (self._node, name)
                 with contextlib.suppress(HyperopenxError):  # at the next look again
                     self._post(DESTROYED, _named(identity), identity)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from rich.text import Text
 
-from slapos.cli.connection import open_client
+from slapos.cli.connection import open_own_client
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit
 
@@ -17,5 +17,5 @@ from slapos.cli.output import emit
 def user(login: str, operator: bool, legacy_keys: bool) -> None:
     """Make a one-time token for the person LOGIN, who uses it with 'slapos join'."""
     kind = "operator" if operator else "user"
-    made = open_client().token(kind, reference=login, legacy_keys=legacy_keys)
+    made = open_own_client().token(kind, reference=login, legacy_keys=legacy_keys)
     emit({"token": made, "kind": kind, "reference": login}, lambda: Text(made))
