@@ -74,7 +74,9 @@ def settle(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float) -
     """The instance is served elsewhere from now on; nothing is written that the other master has not accepted."""
     mine = forwards.c.instance.is_(None) | (forwards.c.instance == row["number"])
     number = elsewhere.number if elsewhere is not None else 0
-    values = {"instance": row["number"], "due": int(now) + SOON_SECONDS, "tries": 0}
+    values = {"instance": row["number"]}
+    if not row["forwarded"] or row["timestamp"] >= int(now):  # otherwise the order changed nothing
+        values |= {"due": int(now) + SOON_SECONDS, "tries": 0}
     known = forward_of(tx, row["number"])
     fits = known is None or known["number"] == number
     bound = fits and tx.execute(update(forwards).where(forwards.c.number == number, mine).values(values)).rowcount
@@ -85,7 +87,8 @@ def settle(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float) -
             context={"title": row["title"]},
             hint="Order again; if it stays so, its section [multimaster/…] is missing in master.cfg.",
         )
-    write(tx, row, forwarded=True, pending=False, host=None)
+    if not row["forwarded"]:
+        write(tx, row, forwarded=True, pending=False, host=None)
     learn(tx, number, elsewhere.served, now)
 
 
