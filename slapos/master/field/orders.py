@@ -59,12 +59,15 @@ def requester_of(tx: Transaction, principal: Principal, message: Mapping[str, An
 
 def order_of(message: Mapping[str, Any]) -> InstanceRequest:
     """The order in the form; without a state, what exists keeps its own."""
+    sla = field_documents.flat(message["filter_xml"] or {}, "filter_xml")
+    if message["project_reference"]:
+        sla.setdefault("project_guid", message["project_reference"])
     return InstanceRequest(
         title=message["partition_reference"],
         release=message["software_release"],
         software_type=field_documents.software_type(message["software_type"]),
         parameters=field_documents.flat(message["partition_parameter_xml"] or {}, "partition_parameter_xml"),
-        sla=field_documents.flat(message["filter_xml"] or {}, "filter_xml"),
+        sla=sla,
         state=_state(message["state"]),
         shared=bool(message["shared_xml"]),
     )

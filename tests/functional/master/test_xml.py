@@ -333,6 +333,12 @@ def test_states_of_an_order(site: Site) -> None:
     assert site.partition(place)["_need_modification"] == 0
 
 
+def test_the_project_of_an_order(site: Site) -> None:
+    assert site.operator.request("in main", site.release, project_reference="main").status == 200
+    assert site.master.operator.instance(title="in main").project == "main"
+    assert site.operator.request("nowhere", site.release, project_reference="unknown").status == 400
+
+
 def test_pending_is_408_and_kept(site: Site) -> None:
     nowhere = "https://example.org/nowhere/software.cfg"
     reply = site.operator.request("pending", nowhere)
