@@ -111,7 +111,7 @@ def test_nodes(field: Field, node: tuple[str, Field], release: str) -> None:
     own("post.v0.compute_node_usage", computer_guid=reference, tioxml="<journal/>")
     with pytest.raises(InputError) as caught:
         own("post.v0.compute_node_usage", computer_guid=reference, tioxml="<journal>")
-    assert caught.value.context["status"] == 400
+    assert caught.value.context == {"status": 400, "type": "INVALIDATE_TIOXML"}
 
 
 def test_certificates_of_a_node(master: MasterServer, field: Field) -> None:
@@ -130,6 +130,7 @@ def test_certificates_of_a_node(master: MasterServer, field: Field) -> None:
     [
         ("get.v0.software_instance", {"instance_guid": "SOFTINST-999"}, "SOFTWARE-INSTANCE-NOT-FOUND"),
         ("get.v0.instance_tree", {"title": "none"}, "INSTANCE-TREE-NOT-FOUND"),
+        ("allDocs.v0.instance_node_instance_list", {"instance_guid": "SOFTINST-999"}, "HOST-INSTANCE-NOT-FOUND"),
         ("get.v0.compute_node_status", {"computer_guid": "COMP-999"}, "COMPUTE-NODE-NOT-FOUND"),
     ],
 )

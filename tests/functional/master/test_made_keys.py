@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection
@@ -18,6 +20,7 @@ from slapos.model.objects import InstanceRequest
 from slapos.pki.certificates import describe
 from slapos.slap.client import Client
 from slapos.slap.field_client import FieldClient
+from slapos.system.processes import Launch, run
 from slapos.testing.master import MasterServer, node_format
 
 NODE, PERSON = "Person_requestComputer", "Person_getCertificate"
@@ -196,3 +199,22 @@ def test_keys_are_kept_nowhere(master: MasterServer, tool: Tool, tmp_path: Path)
         if path.is_file():
             assert body.encode() not in path.read_bytes(), path
     assert body not in (master.directory / "master.log").read_text()
+
+
+def test_tokens_by_command(master: MasterServer, tool: Tool) -> None:
+    """And a node that exists enrols again under its reference."""
+    assert master.files is not None
+    program = os.path.join(os.path.dirname(sys.executable), "slapos")
+    environment = {"PATH": os.environ["PATH"], "SLAPOS_CLIENT_CONFIGURATION": master.files.config_path}
+
+    def token(*words: str) -> str:
+        done = run([program, "token", *words], launch=Launch(environment=environment), timeout=60)
+        assert done.code == 0, done
+        return done.output.decode().strip()
+
+    first = tool(NODE, token("node", "--legacy-keys"))[1]["certificate"]
+    reference = describe(first).reference
+    again = tool(NODE, token("node", "--legacy-keys", "--reference", reference))[1]["certificate"]
+    assert describe(again).reference == reference
+    assert tool(NODE, token("node"))[0] == 403
+    assert tool(PERSON, token("user", "by-command", "--legacy-keys"))[0] == 200
