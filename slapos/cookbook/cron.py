@@ -12,6 +12,7 @@ from typing import ClassVar
 from cronsim import CronSim, CronSimError
 
 from slapos.build.recipe import Description, OptionsView, Recipe
+from slapos.cookbook.calendar import crontab
 from slapos.cookbook.pieces import shell_text
 from slapos.cookbook.places import check_argument, check_name, file_below, make_parents, path_below
 from slapos.cookbook.script import exec_script
@@ -106,12 +107,21 @@ def _spread(options: OptionsView, time: str, path: str) -> str:
     number = int.from_bytes(hashlib.sha256(path.encode()).digest()[:4])
     minute, hour, day = number % 60, number // 60 % 24, number // 1440
     known = {
+        "minutely": "* * * * *",
         "hourly": f"{minute} * * * *",
         "daily": f"{minute} {hour} * * *",
         "weekly": f"{minute} {hour} * * {day % 7}",
         "monthly": f"{minute} {hour} {day % 28 + 1} * *",
         "yearly": f"{minute} {hour} {day % 28 + 1} {day % 12 + 1} *",
     }
-    if time not in known:
-        raise options.error("time", f"is one of {', '.join(known)}.", reference="invalid-schedule")
-    return known[time]
+    if time in known:
+        return known[time]
+    try:
+        return crontab(time)
+    except ValueError as error:
+        raise options.error(
+            "time",
+            f"{time[:60]!r} is no time: {error}.",
+            reference="invalid-schedule",
+            hint=f"Write one of {', '.join(known)}, or days, date and time as in mon..fri 4:30.",
+        ) from None
