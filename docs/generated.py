@@ -2,6 +2,7 @@
 
 ``.. commands::``      each command of ``slapos`` with its help and options
 ``.. errors::``        each stable reference of an error, its kind, and what it says
+``.. field-recipes::`` each recipe of the field that one of ours serves
 """
 
 from __future__ import annotations
@@ -126,6 +127,18 @@ class Generated(SphinxDirective):
         return nested_parse_to_nodes(self.state, text, allow_section_headings=True)
 
 
+def field_recipe_page() -> str:
+    """A table: the field's name, and the page of ours."""
+    from slapos.build.profile.field_names import FIELD_RECIPES
+
+    lines = [".. list-table::", "   :header-rows: 1", "", "   * - Recipe of the field", "     - Served by"]
+    for name, own in FIELD_RECIPES.items():
+        distribution, _, entry = name.partition(":")
+        shown = distribution.replace("-", ".") + (f":{entry}" if entry != "default" else "")
+        lines += [f"   * - ``{shown}``", f"     - :doc:`/reference/recipes/{own}`"]
+    return "\n".join(lines) + "\n"
+
+
 class Commands(Generated):
     make = staticmethod(command_page)
 
@@ -134,7 +147,12 @@ class Errors(Generated):
     make = staticmethod(error_page)
 
 
+class FieldRecipes(Generated):
+    make = staticmethod(field_recipe_page)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("commands", Commands)
     app.add_directive("errors", Errors)
+    app.add_directive("field-recipes", FieldRecipes)
     return {"version": "1", "parallel_read_safe": True}

@@ -12,6 +12,7 @@ import pytest
 from tests.architecture.source import TOP, lines
 
 DOCS = TOP / "docs"
+COMING = DOCS / "how-to" / "come-from-slapos.rst"
 OF_THE_MACHINE = {"patch", "bzip2", "postgresql"}
 
 
@@ -52,6 +53,25 @@ def test_every_dependency_has_its_reason(generated: ModuleType) -> None:
 def test_every_recipe_has_its_page() -> None:
     pages = {path.stem for path in (DOCS / "reference/recipes").glob("*.rst")}
     assert not recipes() ^ pages, lines(recipes() ^ pages)
+
+
+def test_every_endpoint_of_the_field_is_named() -> None:
+    from slapos.master.field.table import ENDPOINTS
+
+    section = COMING.read_text().split("Endpoints\n---", 1)[1].split("\nRecipes\n", 1)[0]
+    assert set(re.findall(r"^``(\w+)``", section, re.MULTILINE)) == {*ENDPOINTS, "getHateoasUrl"}
+
+
+def test_commands_of_the_field_are_where_the_page_says(generated: ModuleType) -> None:
+    ours = {name for name, _, _ in generated.commands()}
+    section = COMING.read_text().split("Commands\n---", 1)[1]
+    rows = [row.split("  ", 1) for row in section.splitlines() if row.startswith("``slapos")]
+    assert len(rows) > 20
+    for name, rest in rows:
+        state = rest.strip().split("  ")[0]
+        assert (name.strip("`") in ours) == (state == "same"), name
+        if state == "another name":
+            assert set(re.findall(r"``(.+?)``", rest)) <= ours, name
 
 
 def test_every_decision_is_numbered_once() -> None:
