@@ -17,10 +17,12 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from slapos.master.answers import to_error_response, to_response
 from slapos.master.calls import Answer
-from slapos.master.dispatch import Dispatcher, Envelope
+from slapos.master.desk import Desk
+from slapos.master.dispatch import Dispatcher, Envelope, checked
 from slapos.master.field.answers import to_error_response as to_field_error_response
 from slapos.master.field.caller import caller_of
 from slapos.master.field.door import FieldDoor
@@ -49,12 +51,13 @@ class Application:
         self._hub = hub
         self._pool = pool
         self._limit = dispatcher.tools.config.message_limit
-        self._field = FieldDoor(dispatcher=dispatcher, pool=pool, limit=self._limit)
+        self._desk = Desk(storage=dispatcher.storage, pool=pool)
+        self._field = FieldDoor(dispatcher=dispatcher, desk=self._desk, limit=self._limit)
         self._hateoas = Hateoas(dispatcher=dispatcher, pool=pool)
         self._persons = Persons(dispatcher=dispatcher, pool=pool, read_body=self._read_body)
         self._streams = Streams(dispatcher=dispatcher, hub=hub, pool=pool)
 
-    def asgi(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> Starlette:
+    def asgi(self, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> ASGIApp:
         """The ASGI application; ``lifespan`` surrounds its life."""
 
         @asynccontextmanager
@@ -74,7 +77,20 @@ class Application:
             Path("/hateoas{rest:path}", _door(self._hateoas.document), methods=["GET"]),
             Path("/{method:path}", _door(self._call), methods=ANY),
         ]
-        return Starlette(routes=paths, lifespan=living)
+        others = Starlette(routes=paths, lifespan=living)
+        call = _door(self._call)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            """Methods and endpoints do not pass the layers of the framework, which take longer than they do."""
+            name = scope["path"][1:] if scope["type"] == "http" else ""
+            if name in ENDPOINTS or name in messages.METHODS:
+                scope["path_params"] = {"method": name}
+                answer = await call(Request(scope, receive, send))
+                await answer(scope, receive, send)
+            else:
+                await others(scope, receive, send)
+
+        return app
 
     async def _call(self, request: Request) -> Response:
         endpoint = ENDPOINTS.get(request.path_params["method"])
@@ -92,10 +108,10 @@ class Application:
         caller = caller_of(request.scope, request.headers)
         base = base_url(request.scope, self._dispatcher.tools.config)
         envelope = Envelope(method, body, caller, request.headers.get("Idempotency-Key"), base)
-        answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._dispatcher.serve, envelope)
+        answer = await self._desk.perform(partial(self._dispatcher.begin, envelope))
         if route.fences:
             self._hub.wake_all()
-        return to_response(answer)
+        return to_response(checked(method, answer))
 
     async def _read_body(self, request: Request) -> bytes:
         return await _read_body(request, self._limit)

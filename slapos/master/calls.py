@@ -14,6 +14,7 @@ from slapos.model.errors import InputError
 from slapos.model.principal import Principal
 from slapos.pki.authority import Authority
 from slapos.schema.fetch import Fetch
+from slapos.schema.memory import SchemaMemory
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Tools:
     authority: Authority
     fetch: Fetch
     forwarder: Forwarder
+    schemas: SchemaMemory = field(default_factory=SchemaMemory)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Route:
     ``remembered``: the answer is kept for a repetition with the same idempotency key.  ``pending``: it answers 202
     while what was asked for cannot be served.  ``prepare`` runs first, outside the transaction.  ``fences``: afterwards
     every event stream checks again whether its client may still listen.  ``acts``: as whom a caller on the legacy
-    listener is believed to act, who has no certificate that says so.
+    listener is believed to act, who has no certificate that says so.  ``brief``: a reading so short that the event
+    loop can do it.
     """
 
     endpoint: Callable[[Call], Answer]
@@ -82,6 +85,7 @@ class Route:
     fences: bool = False
     pending: bool = False
     acts: Acting = Acting.PERSON
+    brief: bool = False
     prepare: Callable[[Preparation], Any] | None = None
 
 

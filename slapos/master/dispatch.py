@@ -1,7 +1,7 @@
 """From the bytes of a message to the bytes of its answer: identify, check, one transaction, serialise.
 
-Runs in the worker threads of the server, because storage blocks.  Who asks is read in the same transaction as what
-is asked, so a revocation acts at the next request, also on a connection that is already open.
+Nothing here waits for the disk or for others on the event loop (:mod:`slapos.master.desk`).  Who asks is read in the
+same transaction as what is asked, so a revocation acts at the next request, also on a connection already open.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from slapos.master.calls import Answer, Call, Key, Preparation, Route, Routes, Tools, check_key
+from slapos.master.desk import Done, ToWrite
 from slapos.master.field.caller import Asking, Caller, Place
 from slapos.master.field.identification import believed, proven
 from slapos.master.presence import Presence
 from slapos.master.services import idempotency, identities
+from slapos.master.storage.blocking import may_block
 from slapos.master.storage.database import Storage
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import Conflict, NotFound, Unauthenticated
@@ -29,6 +31,7 @@ from slapos.wire.messages import Method
 from slapos.wire.openapi import Operation
 
 T = TypeVar("T")
+BRIEF_BYTES = 64 * 1024  # of a message; longer ones are read in a thread
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,12 @@ class Dispatcher:
             if name in messages.METHODS
         ]
 
-    def serve(self, envelope: Envelope) -> Answer:
-        """The answer; any :class:`HyperopenxError` is for the one who asked."""
+    def begin(self, envelope: Envelope) -> Done[Answer] | ToWrite[Answer]:
+        """The answer, or what is to be written for it; any :class:`HyperopenxError` is for the one who asked."""
         method, route = envelope.method, self._routes[envelope.method.name]
+        writes = method.writes or route.writes
+        if len(envelope.body) > BRIEF_BYTES or not (writes or route.brief):
+            may_block()
         message = strict_json.loads_object(envelope.body, limit=self.tools.config.message_limit)
         messages.check_request(method, message)
         asking = _asking(envelope.caller, route, message)
@@ -99,11 +105,13 @@ class Dispatcher:
             now = self._clock()
             return route.endpoint(Call(tx, principal, message, now, self.tools, prepared, envelope.base))
 
-        writes = method.writes or route.writes
-        answer = self._write(envelope, asking, act) if writes else self.read(asking, act)
-        if method.of_field:
-            messages.check_answer(method, answer.body)
-        return answer
+        return self._to_write(envelope, asking, act) if writes else Done(self.read(asking, act))
+
+    def serve(self, envelope: Envelope) -> Answer:
+        """The answer, waited for."""
+        begun = self.begin(envelope)
+        answer = begun.result if isinstance(begun, Done) else self.storage.write(begun.function)
+        return checked(envelope.method, answer)
 
     def read(self, asking: Asking, function: Callable[[Transaction, Principal], T]) -> T:
         """``function`` in one reading transaction with who asks; raises when his certificate counts no longer."""
@@ -113,9 +121,11 @@ class Dispatcher:
         """The same in one writing transaction."""
         return self.storage.write(lambda tx: function(tx, self.identify(tx, asking)))
 
-    def _write(self, envelope: Envelope, asking: Asking, act: Callable[[Transaction, Principal], Answer]) -> Answer:
+    def _to_write(
+        self, envelope: Envelope, asking: Asking, act: Callable[[Transaction, Principal], Answer]
+    ) -> ToWrite[Answer]:
         if envelope.key is None or not self._routes[envelope.method.name].remembered:
-            return self.write(asking, act)
+            return ToWrite(lambda tx: act(tx, self.identify(tx, asking)))
         digest = hashlib.sha256(envelope.method.name.encode() + b"\n" + envelope.body).hexdigest()
         key = Key(check_key(envelope.key), digest)
 
@@ -129,7 +139,7 @@ class Dispatcher:
             idempotency.remember(tx, principal, key.value, kept, now=self._clock())
             return answer
 
-        return self.storage.write(once)
+        return ToWrite(once)
 
     def identify(self, tx: Transaction, asking: Asking) -> Principal:
         """Who asks, as whom he acts; :class:`Unauthenticated` for nobody, and when his certificate counts no longer."""
@@ -158,6 +168,13 @@ class Dispatcher:
                 hint="Renew it: certificate_renewal accepts it for a year.",
             )
         return identities.principal_of_certificate(tx, peer.serial, _kind(peer.kind), peer.reference, now)
+
+
+def checked(method: Method, answer: Answer) -> Answer:
+    """``answer``, once it is sure that strict readers accept it."""
+    if method.of_field:
+        messages.check_answer(method, answer.body)
+    return answer
 
 
 def _asking(caller: Caller, route: Route, message: Mapping[str, Any]) -> Asking:

@@ -12,6 +12,7 @@ from slapos.master.calls import Call, Preparation
 from slapos.master.forwarding.objects import Elsewhere
 from slapos.master.services import history, instances
 from slapos.master.services.standing import look
+from slapos.master.storage.blocking import may_block
 from slapos.model.objects import Instance, InstanceRequest
 from slapos.schema.parameters import check_structure
 
@@ -31,6 +32,7 @@ def prepare_order(preparation: Preparation, request: InstanceRequest, requester:
     """
     forwarder = preparation.tools.forwarder
     if forwarder.concerns(request):
+        may_block()
         found = preparation.read(lambda tx, principal: look(tx, principal, request, requester))
         check_structure(request.parameters)
         elsewhere = forwarder.forward(request, found)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Select, bindparam, select
 
-from slapos.master.calls import Preparation
+from slapos.master.calls import Preparation, Tools
 from slapos.master.storage import tables
 from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
@@ -19,7 +19,7 @@ from slapos.model.objects import InstanceRequest
 from slapos.model.states import InstanceState, SupplyState
 from slapos.schema.fetch import Fetch
 from slapos.schema.parameters import check_structure
-from slapos.schema.release import check_exists, load
+from slapos.schema.release import check_exists
 
 
 def check_order(preparation: Preparation, request: InstanceRequest) -> tuple[str, ...]:
@@ -29,17 +29,17 @@ def check_order(preparation: Preparation, request: InstanceRequest) -> tuple[str
     check_structure(request.parameters)
     supplied = preparation.read(lambda tx, principal: _is_supplied(tx, request.release))
     if supplied:
-        return check_parameters(request, preparation.tools.fetch)
+        return check_parameters(request, preparation.tools)
     if request.state is not InstanceState.STOPPED and request.release.startswith(("/", "file:")):
         check_release(request.release, preparation.tools.fetch)  # nothing is asked of other machines for it
     return ()
 
 
-def check_parameters(request: InstanceRequest, fetch: Fetch) -> tuple[str, ...]:
+def check_parameters(request: InstanceRequest, tools: Tools) -> tuple[str, ...]:
     """As :func:`check_order`, for a release that may be fetched."""
     parameters: Mapping[str, str] = request.parameters
     try:
-        schema = load(request.release, fetch)
+        schema = tools.schemas.of(request.release, tools.fetch)
         if schema.types:  # without a descriptor everything is allowed
             schema.validate(request.software_type, parameters, request.shared)
     except (Unavailable, MachineError) as error:

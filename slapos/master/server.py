@@ -27,6 +27,7 @@ from slapos.master.forwarding.identity import ourselves
 from slapos.master.hub import Hub
 from slapos.master.peer import LegacyProtocol, TlsProtocol
 from slapos.master.presence import Presence
+from slapos.master.storage.blocking import may_block
 from slapos.master.storage.database import Storage
 from slapos.master.tls import authority_of, server_context
 from slapos.schema.cache import DocumentCache
@@ -148,4 +149,9 @@ def _tools(config: MasterConfig, storage: Storage) -> Tools:
     )
     authority = authority_of(config)
     me = ourselves(config, authority.ca_pem)
-    return Tools(config, authority, fetcher, Forwarder(storage=storage, others=config.other_masters, ourselves=me))
+
+    def fetch(url: str) -> bytes:
+        may_block()
+        return fetcher(url)
+
+    return Tools(config, authority, fetch, Forwarder(storage=storage, others=config.other_masters, ourselves=me))

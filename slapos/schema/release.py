@@ -49,6 +49,7 @@ class ReleaseSchema:
     default_serialisation: Serialisation | None
     types: tuple[SoftwareType, ...]
     documents: Documents = field(repr=False, compare=False)
+    _validators: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def find_type(self, software_type: str, shared: bool = False) -> SoftwareType | None:
         """The entry for a requested type; None when the descriptor does not know it."""
@@ -146,6 +147,12 @@ class ReleaseSchema:
             raise _unusable(url, error) from error
 
     def _validator(self, url: str) -> Any:
+        found = self._validators.get(url)
+        if found is None:
+            found = self._validators[url] = self._make_validator(url)
+        return found
+
+    def _make_validator(self, url: str) -> Any:
         contents = self.documents.read(url)
         if not isinstance(contents, dict | bool):
             raise invalid_schema(url, "a schema is an object")

@@ -130,8 +130,8 @@ def _report(call: Call, health: Health, sentence: str, state: str = "") -> None:
 
 
 ROUTES: Routes = {
-    "slapos.get.v0.software_instance": Route(get_instance),
-    "slapos.get.v0.compute_partition": Route(get_partition),
+    "slapos.get.v0.software_instance": Route(get_instance, brief=True),
+    "slapos.get.v0.compute_partition": Route(get_partition, brief=True),
     "slapos.get.v0.instance_tree": Route(get_tree),
     "slapos.allDocs.v0.instance_tree_list": Route(list_trees),
     "slapos.allDocs.v0.instance_node_instance_list": Route(list_shared),

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from slapos.master.calls import Call, Preparation
-from slapos.master.dispatch import Dispatcher
+from slapos.master.desk import Desk, Done, ToWrite
+from slapos.master.dispatch import BRIEF_BYTES, Dispatcher
 from slapos.master.field.answers import encoded, to_response
 from slapos.master.field.caller import LEGACY_PERSON, LEGACY_PROJECT, Asking, Caller, caller_of
 from slapos.master.field.identification import legacy_node
 from slapos.master.field.routes import FieldAnswer, FieldRoute, parse
 from slapos.master.hateoas.address import base_url
 from slapos.master.services import joining
+from slapos.master.storage.blocking import may_block
 from slapos.master.storage.identities import node_number
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError, NotFound
@@ -27,15 +28,16 @@ from slapos.model.principal import Principal
 
 FORM = "application/x-www-form-urlencoded"
 LARGE = 64 * 1024  # bytes; more is read for proven callers only
+Encoded = tuple[bytes, str, int]  # body, media type, status
 ReadBody = Callable[[Request], Awaitable[bytes]]
 
 
 class FieldDoor:
-    """Serves endpoints; ``pool`` are the threads in which storage blocks."""
+    """Serves endpoints."""
 
-    def __init__(self, *, dispatcher: Dispatcher, pool: ThreadPoolExecutor, limit: int) -> None:
+    def __init__(self, *, dispatcher: Dispatcher, desk: Desk, limit: int) -> None:
         self._dispatcher = dispatcher
-        self._pool = pool
+        self._desk = desk
         self._limit = limit
 
     async def answer(self, request: Request, route: FieldRoute, read_body: ReadBody) -> Response:
@@ -44,12 +46,14 @@ class FieldDoor:
         caller = caller_of(request.scope, request.headers)
         form = await read_body(request) if route.writes else request.scope["query_string"]
         base = base_url(request.scope, self._dispatcher.tools.config)
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._pool, self._serve, route, caller, form, base)
+        answer = await self._desk.perform(partial(self._begin, route, caller, form, base))
         return to_response(request, answer)
 
-    def _serve(self, route: FieldRoute, caller: Caller, form: bytes, base: str) -> tuple[bytes, str, int]:
+    def _begin(self, route: FieldRoute, caller: Caller, form: bytes, base: str) -> Done[Encoded] | ToWrite[Encoded]:
         dispatcher = self._dispatcher
+        written = route.writes or route.issues
+        if len(form) > BRIEF_BYTES or not (written or route.brief):
+            may_block()
         if len(form) > LARGE and not route.anonymous:
             dispatcher.read(Asking(caller), lambda tx, principal: None)
         message, asking = self._understand(route, caller, parse(route, form, self._limit))
@@ -60,8 +64,9 @@ class FieldDoor:
         def act(tx: Transaction, principal: Principal) -> FieldAnswer:
             return route.endpoint(Call(tx, principal, message, time.time(), dispatcher.tools, prepared, base))
 
-        written = route.writes or route.issues
-        return encoded(dispatcher.write(asking, act) if written else dispatcher.read(asking, act))
+        if written:
+            return ToWrite(lambda tx: encoded(act(tx, dispatcher.identify(tx, asking))))
+        return Done(encoded(dispatcher.read(asking, act)))
 
     def _understand(
         self, route: FieldRoute, caller: Caller, message: Mapping[str, Any]

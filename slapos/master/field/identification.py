@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from sqlalchemy import Select, bindparam, select
 
 from slapos.master.field.caller import LEGACY_PERSON, LEGACY_PROJECT, Acting, Asking, Place
@@ -11,6 +9,7 @@ from slapos.master.services import access
 from slapos.master.services.records import Row, instance_row
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, instance_number, node_number, node_reference
+from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError, NotFound, Refused
 from slapos.model.principal import Principal
@@ -54,14 +53,27 @@ def legacy_node(tx: Transaction, name: str) -> str:
 
     :raises NotFound: ``no-such-node``.
     """
-    nodes = tables.nodes
-    found = select(nodes.c.number).where(nodes.c.project == LEGACY_PROJECT)
     number = node_number(name)
-    found = found.where(nodes.c.number == number) if number is not None else found.where(nodes.c.name == name)
-    first = tx.execute(found.order_by(nodes.c.number).limit(1)).scalar_one_or_none() if name else None
+    if number is not None:
+        first = _legacy_number.value(tx, of_number=number)
+    else:
+        first = _legacy_name.value(tx, of_name=name) if name else None
     if first is None:
         raise access.no_node(name)
     return node_reference(first)
+
+
+@prepared
+def _legacy_number() -> Select[tuple[int]]:
+    nodes = tables.nodes
+    return select(nodes.c.number).where(nodes.c.project == LEGACY_PROJECT, nodes.c.number == bindparam("of_number"))
+
+
+@prepared
+def _legacy_name() -> Select[tuple[int]]:
+    nodes = tables.nodes
+    named = select(nodes.c.number).where(nodes.c.project == LEGACY_PROJECT, nodes.c.name == bindparam("of_name"))
+    return named.order_by(nodes.c.number).limit(1)
 
 
 def living_guid(tx: Transaction, node: str, partition: str) -> str:
@@ -70,18 +82,18 @@ def living_guid(tx: Transaction, node: str, partition: str) -> str:
     :raises NotFound: ``partition-free`` when it is free or unknown, ``no-such-node``.
     """
     number = access.parse_node(node)
-    row = tx.execute(_living(), {"of_node": number, "of_reference": partition}).one_or_none()
-    if row is None or row.instance is None:
+    instance = _living.value(tx, of_node=number, of_reference=partition)
+    if instance is None:
         raise NotFound(
             f"No instance lives in {partition} of {node}.",
             reference="partition-free",
             context={"node": node, "partition": partition},
             hint="See what the node holds with `slapos computer info`.",
         )
-    return instance_guid(row.instance)
+    return instance_guid(instance)
 
 
-@functools.cache
+@prepared
 def _living() -> Select[tuple[int]]:
     place = tables.partitions
     here = (place.c.node == bindparam("of_node"), place.c.reference == bindparam("of_reference"))
@@ -138,5 +150,5 @@ def _lives_at(tx: Transaction, guid: str, claim: tuple[str, str]) -> bool:
     number = node_number(claim[0])
     if number is None:
         return False
-    row = tx.execute(_living(), {"of_node": number, "of_reference": claim[1]}).one_or_none()
-    return row is not None and row.instance is not None and instance_guid(row.instance) == guid
+    instance = _living.value(tx, of_node=number, of_reference=claim[1])
+    return instance is not None and instance_guid(instance) == guid

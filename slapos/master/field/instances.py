@@ -137,6 +137,7 @@ INSTANCES = {
         acts=Acting.PARTITION,
         node="computer_reference",
         partition="computer_partition_reference",
+        brief=True,
     ),
     "getHostingSubscriptionIpList": FieldRoute(tree_addresses, "GET", _HERE, acts=Acting.NODE),
     "startedComputerPartition": FieldRoute(report_started, "POST", _HERE, acts=Acting.NODE),

@@ -70,6 +70,7 @@ class FieldRoute:
     fences: bool = False
     enrols: bool = False
     issues: bool = False
+    brief: bool = False
     prepare: Callable[[Preparation], Any] | None = None
     where: Callable[[Mapping[str, Any]], Place] | None = None
 

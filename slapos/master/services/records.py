@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, case, select
 
 from slapos.master.storage import tables
+from slapos.master.storage.blocking import may_block
 from slapos.master.storage.identities import instance_guid, node_reference
 from slapos.master.storage.prepared import Row, prepared
 from slapos.master.storage.transaction import Transaction
@@ -22,6 +23,9 @@ _place = tables.partitions.alias("place")
 
 
 __all__ = ["Row", "dump", "instance_row", "select_instances", "shared_of", "to_instances", "to_shared", "wanted_state"]
+
+
+MANY = 100  # shared instances: to write them down takes long
 
 
 def dump(value: Any) -> str:
@@ -123,6 +127,8 @@ def shared_of(tx: Transaction, hosts: Iterable[int]) -> Mapping[int, list[Shared
     found: dict[int, list[SharedInstance]] = {}
     if len(wanted) == 1:
         guests = _of_host.rows(tx, of_host=wanted[0])
+        if len(guests) > MANY:
+            may_block()
         return {wanted[0]: [to_shared(row) for row in guests]} if guests else found
     for chunk in (wanted[start : start + 500] for start in range(0, len(wanted), 500)):
         for row in tx.execute(_of_hosts(), {"of_hosts": chunk}).mappings():

@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from slapos.master.storage import backups, migrate, postgresql, sqlite
+from slapos.master.storage.blocking import may_block
 from slapos.master.storage.transaction import Transaction, current_generation
 from slapos.master.storage.writer import Committed, Writer
 from slapos.model.errors import InputError, Unavailable
@@ -54,7 +56,12 @@ class Storage:
         ``function`` may run more than once (a conflict between master processes): no effects outside the database.
         Raises :class:`Unavailable` when the database cannot take it (disk full, server down, closed).
         """
+        may_block()
         return self._writer.write(function)
+
+    def submit(self, function: Callable[[Transaction], T]) -> Future[T]:
+        """As :meth:`write`, but the result comes later; what was submitted cannot be cancelled."""
+        return self._writer.submit(function)
 
     def read(self, function: Callable[[Transaction], T]) -> T:
         """The result of ``function`` on one snapshot; a write in it fails."""

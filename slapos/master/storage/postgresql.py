@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from slapos.master.storage.blocking import may_block
 from slapos.master.storage.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Readers:
 
     def read(self, function: Callable[[Transaction], T]) -> T:
         """The result of ``function`` on one snapshot."""
+        may_block()
         with self.engine.connect() as connection, connection.begin():
             return function(Transaction(connection))
 

@@ -84,13 +84,17 @@ class Writer:
     def write(self, function: Callable[[Transaction], T]) -> T:
         if threading.current_thread() is self._thread:
             raise InternalError("A write was started inside a write.", reference="nested-write")
+        return self.submit(function).result()
+
+    def submit(self, function: Callable[[Transaction], T]) -> Future[T]:
+        """As :meth:`write`, for who does not wait here; what was submitted cannot be cancelled."""
         job = _Job(function, Future())
+        job.future.set_running_or_notify_cancel()
         with self._lock:
             if self._closed:
                 raise _closed()
             self._jobs.put(job)
-        result: T = job.future.result()
-        return result
+        return job.future
 
     def close(self) -> None:
         with self._lock:
