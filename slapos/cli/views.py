@@ -64,11 +64,24 @@ def short_release(url: str) -> str:
 
 def instance_table(instances: Sequence[Instance]) -> RenderableType:
     rows = [
-        (item.title, item.guid, state(item.health), item.state, short_release(item.release), item.node, item.sentence)
+        (
+            item.title,
+            item.guid,
+            state(item.health),
+            item.state,
+            short_release(item.release),
+            item.master or item.node,
+            item.sentence,
+        )
         for item in instances
     ]
     columns = ("title", "reference", "health", "wanted", "release", "node", "what it does")
     return table(columns, rows, "There are no instances yet. Order one with 'slapos request'.")
+
+
+def place_of(item: Instance) -> str:
+    """Where it lives; that of another master is no node of ours, whatever it is called."""
+    return " ".join(part for part in (item.node, item.partition, f"at {item.master}" if item.master else "") if part)
 
 
 def tree_view(branch: InstanceTree) -> RenderableType:
@@ -88,7 +101,7 @@ def branch_label(item: Instance) -> RenderableType:
     if item.orphan:
         words.append(state("orphan"))
     kind = "shared" if item.shared else item.software_type
-    place = f"{item.node} {item.partition}".strip()
+    place = place_of(item)
     words.append(Text(" · ".join(part for part in (item.guid, kind, place) if part), style="dim"))
     lines: list[RenderableType] = [Text("  ").join(words)]
     if item.sentence:
@@ -112,7 +125,7 @@ def instance_view(item: Instance, *, below_tree: bool = False) -> RenderableType
         ("release", item.release),
         ("software type", item.software_type + (" (shared)" if item.shared else "")),
         ("wanted", state(item.state)),
-        ("node", f"{item.node} {item.partition}".strip() or "none yet"),
+        ("node", place_of(item) or "none yet"),
     ]
     rows += [("health", state(item.health)), ("what it does", item.sentence)] if not below_tree else []
     rows += [("addresses", ", ".join(address.ip for address in item.addresses))] if item.addresses else []

@@ -53,7 +53,7 @@ class Background:
         rounds = (
             (PRESENCE_SECONDS, self.note_presence),
             (sweep.EVERY_SECONDS, self.sweep),
-            (CERTIFICATE_SECONDS, self.renew_certificate),
+            (CERTIFICATE_SECONDS, self.renew_certificates),
             (FORWARDING_SECONDS, self._forwarder.refresh),
         )
         await asyncio.gather(*(self._repeat(pool, seconds, action) for seconds, action in rounds))
@@ -73,11 +73,15 @@ class Background:
         """What time alone changes: retentions that end, pending requests that can be served by now."""
         self._storage.write(lambda tx: sweep.sweep(tx, self._clock()))
 
-    def renew_certificate(self) -> None:
-        """Renew the server's certificate when half its life is over; open connections go on."""
+    def renew_certificates(self) -> None:
+        """Renew the server's certificate when half its life is over, and ours at other masters; connections go on."""
         if ensure_server_certificate(self._config, self._clock()):
             load_server_certificate(self._context, self._config)
             logger.info("The server's certificate was renewed.")
+        if self._config.other_masters:
+            from slapos.master.forwarding.renewal import renew_due  # the HTTP client: not for who needs none
+
+            renew_due(self._config.other_masters, self._clock())
 
     async def _repeat(self, pool: ThreadPoolExecutor, seconds: float, action: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

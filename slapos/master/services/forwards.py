@@ -70,26 +70,31 @@ def drop_reservation(tx: Transaction, number: int) -> None:
     tx.execute(delete(forwards).where(forwards.c.number == number, forwards.c.instance.is_(None)))
 
 
-def settle(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float) -> None:
+def settle(tx: Transaction, row: Row, elsewhere: Elsewhere, now: float) -> None:
     """The instance is served elsewhere from now on; nothing is written that the other master has not accepted."""
     mine = forwards.c.instance.is_(None) | (forwards.c.instance == row["number"])
-    number = elsewhere.number if elsewhere is not None else 0
+    number = elsewhere.number
     values = {"instance": row["number"]}
     if not row["forwarded"] or row["timestamp"] >= int(now):  # otherwise the order changed nothing
         values |= {"due": int(now) + SOON_SECONDS, "tries": 0}
     known = forward_of(tx, row["number"])
     fits = known is None or known["number"] == number
     bound = fits and tx.execute(update(forwards).where(forwards.c.number == number, mine).values(values)).rowcount
-    if elsewhere is None or not bound:
-        raise Unavailable(
-            f"Another master serves {row['title']!r} and was not asked, or somebody else changed it meanwhile.",
-            reference="other-master-unavailable",
-            context={"title": row["title"]},
-            hint="Order again; if it stays so, its section [multimaster/…] is missing in master.cfg.",
-        )
+    if not bound:
+        raise not_asked(row)
     if not row["forwarded"]:
         write(tx, row, forwarded=True, pending=False, host=None)
     learn(tx, number, elsewhere.served, now)
+
+
+def not_asked(row: Row) -> Unavailable:
+    """Another master serves it, and has not accepted this."""
+    return Unavailable(
+        f"Another master serves {row['title']!r} and was not asked, or somebody else changed it meanwhile.",
+        reference="other-master-unavailable",
+        context={"title": row["title"]},
+        hint="Order again; if it stays so, its section [multimaster/…] is missing in master.cfg.",
+    )
 
 
 def renamed(tx: Transaction, row: Row, title: str) -> None:

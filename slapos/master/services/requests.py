@@ -81,7 +81,7 @@ def find_standing(
 
 def _give_place(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float, by: str) -> None:
     """What has no place gets one, here or as another master said."""
-    if elsewhere is not None or row["forwarded"]:
+    if elsewhere is not None:
         forwards.settle(tx, row, elsewhere, now)
     else:
         place(tx, row, now, by=by)
@@ -225,6 +225,8 @@ def _check_fits(row: Row, request: InstanceRequest) -> None:
 def _change(
     tx: Transaction, row: Row, request: InstanceRequest, by: str, now: float, elsewhere: Elsewhere | None
 ) -> None:
+    if row["forwarded"] and elsewhere is None:
+        raise forwards.not_asked(row)
     if request.state is InstanceState.DESTROYED:
         if row["state"] != InstanceState.DESTROYED:
             destroy(tx, row, by=by, now=now)

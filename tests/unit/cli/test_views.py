@@ -64,6 +64,14 @@ def test_reasons_of_a_pending_order_are_shown() -> None:
     assert "none yet" in shown(views.instance_view(pending))
 
 
+def test_what_another_master_serves_is_on_no_node_of_ours() -> None:
+    there = replace(INSTANCE, master="https://far.example.org:8443")
+    for view in (views.instance_view(there), views.tree_view(Tree(there))):
+        assert "COMP-1 slappart0 at https://far.example.org:8443" in shown(view)
+    listed = shown(views.instance_table([there]))
+    assert "https://far.example.org:8443" in listed and "COMP-1" not in listed
+
+
 def test_values_are_not_markup() -> None:
     text = shown(views.instance_view(INSTANCE))
     assert "[red]x[/]" in text

@@ -214,8 +214,9 @@ def test_a_root_that_stops_has_the_other_master_told_at_once(world: World) -> No
 
 def test_nothing_is_written_that_the_other_master_did_not_accept(world: World) -> None:
     found = forward(world, "shop")
-    with pytest.raises(Unavailable, match="was not asked"):
-        world.request("shop", parameters={"a": "1"})
+    for change in ({"parameters": {"a": "1"}}, {"state": DESTROYED}):
+        with pytest.raises(Unavailable, match="was not asked"):
+            world.request("shop", **change)
     assert replace(world.find(found), generation=0) == replace(found, generation=0)
     other = reserve(world, look(world, "other"))
     order = InstanceRequest("shop", RELEASE)
