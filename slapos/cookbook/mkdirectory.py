@@ -6,6 +6,7 @@ import os
 from typing import ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
+from slapos.cookbook.pieces import of_the_field
 from slapos.cookbook.places import path_below
 
 _OWN = frozenset({"recipe", "mode"})
@@ -20,7 +21,7 @@ class MkDirectory(Recipe):
     def describe(cls, name: str, options: OptionsView) -> Description:
         """Each option again, as absolute path; ``mode`` is checked."""
         _mode(options)
-        return Description(outputs={option: path_below(options, option, "") for option in _directories(options)})
+        return Description(outputs={option: _path(options, option) for option in _directories(options)})
 
     def install(self) -> list[str]:
         for option in _directories(self.view):
@@ -36,6 +37,13 @@ class MkDirectory(Recipe):
 def _directories(options: OptionsView) -> list[str]:
     names = (option for option in options if option not in _OWN and not option.startswith(("_", "<")))
     return sorted(option for option in names if options.text(option))  # the field leaves some empty
+
+
+def _path(options: OptionsView, option: str) -> str:
+    """Below the directory; profiles of the field name that itself too, as ``home``."""
+    given = os.path.normpath(os.path.join(options.directory, options.text(option)))
+    is_itself = of_the_field(options) and given == os.path.normpath(options.directory)
+    return given if is_itself else path_below(options, option, "")
 
 
 def _mode(options: OptionsView) -> int:

@@ -254,10 +254,14 @@ def test_what_cannot_be_is_refused(partition: Partition, recipe: str, text: str)
     assert isinstance(caught.value, ProfileError) and caught.value.context["section"] == "p"
 
 
-def test_directories_that_are_empty_are_none(partition: Partition) -> None:
-    partition.done(profile("mkdirectory", "a = ${buildout:directory}/a\nb =\n"))
+def test_directories_as_the_field_names_them(partition: Partition) -> None:
+    """Empty ones are none, and a section may name the directory itself."""
+    text = "home = ${buildout:directory}\na = ${:home}/a/\nb =\n"
+    partition.done(profile("mkdirectory", text))
     assert os.listdir(partition.directory / "a") == []
-    assert partition.option("p", "b") == ""
+    assert partition.option("p", "b") == "" and partition.option("p", "home") == str(partition.directory)
+    with pytest.raises(ProfileError):
+        partition.done(profile("mkdirectory", text.replace("${buildout:directory}", "${buildout:directory}/..")))
 
 
 def test_a_password_of_the_field_has_as_many_characters_as_bytes(partition: Partition) -> None:
