@@ -26,6 +26,7 @@ MODULE = "slapos.slap.slap"
 KINDS = frozenset({"Computer", "ComputerPartition", "SoftwareRelease", "SoftwareInstance"})
 _LONG = 10**24  # from here on, writers of the field say ``long``
 _DIGITS_LIMIT = 4_000
+_SPECIAL = re.compile("[&<>\r]")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -66,12 +67,15 @@ class _Writer:
         self.parts: list[str] = []
         self._ids = itertools.count(2)
         self._known: dict[int, str] = {}
+        self._strings: dict[str, str] = {}
 
     def write(self, value: Any, depth: int) -> None:
         if depth > DEPTH_LIMIT:
             raise invalid("value", "depth", f"it has more than {DEPTH_LIMIT} levels")
-        if isinstance(value, str | bytes):
-            self.parts.append(f"<string>{_twice_escaped(_text(value))}</string>")
+        if isinstance(value, str):
+            self.parts.append(self._strings.get(value) or self._string(value))
+        elif isinstance(value, bytes):
+            self.parts.append(self._string(_text(value)))
         elif value is None or isinstance(value, bool | int | float):
             self.parts.append(_scalar(value))
         elif isinstance(value, tuple):
@@ -80,6 +84,11 @@ class _Writer:
             self._object(value, depth)
         else:
             self._identified(value, depth)
+
+    def _string(self, value: str) -> str:
+        """Kept, because names of attributes and states occur thousands of times."""
+        written = self._strings[value] = f"<string>{_twice_escaped(value)}</string>"
+        return written
 
     def _identified(self, value: Any, depth: int) -> None:
         known = self._known.get(id(value))
@@ -112,7 +121,10 @@ class _Writer:
         start = len(self.parts)
         self.parts.append(f"<{head}>")
         for item in items:
-            self.write(item, depth + 1)
+            if type(item) is str:  # most of them, without a call
+                self.parts.append(self._strings.get(item) or self._string(item))
+            else:
+                self.write(item, depth + 1)
         if len(self.parts) == start + 1:
             self.parts[start] = f"<{head}/>"
         else:
@@ -132,9 +144,7 @@ def _scalar(value: bool | int | float | None) -> str:
     return f"<{tag}>{int(value)}</{tag}>"
 
 
-def _text(value: str | bytes) -> str:
-    if isinstance(value, str):
-        return str(value)
+def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -142,6 +152,8 @@ def _text(value: str | bytes) -> str:
 
 
 def _twice_escaped(text: str) -> str:
+    if not _SPECIAL.search(text):
+        return text
     return escape(escape(text)).replace("\r", "&#13;")
 
 
