@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +51,7 @@ class OurNode:
             f"software_root = {self.directory}/software\ninstance_root = {self.directory}/instance\n"
             f"key_file = /etc/opt/slapos/ssl/computer.key\ncert_file = /etc/opt/slapos/ssl/computer.crt\n"
             "software_min_free_space = 1K\ninstance_min_free_space = 1K\n"
-            f"[slapformat]\npartition_amount = 4\nname_prefix = {prefix}\nnode_number = {number}\n"
+            f"[slapformat]\npartition_amount = 5\nname_prefix = {prefix}\nnode_number = {number}\n"
             "interface_name = lo\ncreate_tap = False\n"
             f"[hyperopenx]\npoll_period = {POLL_SECONDS}\nresync_period = 60\n"
         )
@@ -155,7 +156,7 @@ def answers(url: str) -> bool:
 
 def test_the_field_s_configuration_is_enough_and_the_proxy_knows_our_partitions(node: OurNode, person: slap) -> None:
     found = person.registerComputer(NODE).getComputerPartitionList()
-    assert [item.getId() for item in found] == [f"slappart{index}" for index in range(4)]
+    assert [item.getId() for item in found] == [f"slappart{index}" for index in range(5)]
     assert {item.getState() for item in found} == {"destroyed"}
     assert node.config.client_config.foreign
 
@@ -191,6 +192,25 @@ def test_an_instance_requests_another_one_and_gets_what_it_publishes(
     assert titles == {"one": "one", "family": "family", "child": "family"}
 
 
+def test_a_host_serves_shared_instances(person: slap, node: OurNode) -> None:
+    """Of a person and of an instance; what the host publishes for each comes back to who asked."""
+    release = str(node.directory / "releases" / "shared" / "software.cfg")
+    person.registerSupply().supply(release, NODE)
+    order(person, release, "host")
+    ask = lambda: order(person, release, "mine", shared=True, partition_parameter_kw={"question": "é?"})  # noqa: E731
+    found = wait_for(lambda: ask().getConnectionParameterDict(), 90, "the shared instance got its answer")
+    assert found == {"answer": "for é?"}
+    look = lambda: order(  # noqa: E731
+        person, release, "asker", "asker", partition_parameter_kw={"question": "2"}
+    ).getConnectionParameterDict()
+    assert wait_for(look, 90, "the asker got its own") == {"answer": "for 2"}
+    served = lambda: order(person, release, "host").getConnectionParameterDict()  # noqa: E731
+    wait_for(served, 30, "the host counts", until=lambda said: said == {"served": "2"})
+    for title, kind in (("asker", "asker"), ("host", "default")):
+        order(person, release, title, kind, state="destroyed")
+    wait_for(lambda: len(node.busy()) == 3, 60, "they are gone")
+
+
 def test_what_runs_goes_on_without_the_master_and_without_the_daemon(
     proxy: SlapProxy, person: slap, node: OurNode, supplied: str
 ) -> None:
@@ -210,8 +230,6 @@ def test_what_runs_goes_on_without_the_master_and_without_the_daemon(
 
 
 def test_a_quiet_master_is_asked_seldom(proxy: SlapProxy, node: OurNode, supplied: str) -> None:
-    import time
-
     time.sleep(2 * POLL_SECONDS)
     before = proxy.log().count("getFullComputerInformation")
     posts = proxy.log().count("POST ")
@@ -250,7 +268,8 @@ def test_a_freed_partition_serves_the_next_one_of_the_same_guid(person: slap, no
 
 
 def test_a_release_that_is_not_wished_goes(person: slap, node: OurNode, supplied: str) -> None:
-    person.registerSupply().supply(supplied, NODE, "destroyed")
+    for release in person.registerComputer(NODE).getSoftwareReleaseList():
+        person.registerSupply().supply(release.getURI(), NODE, "destroyed")
     look = lambda: person.registerComputer(NODE).getSoftwareReleaseList()  # noqa: E731
-    wait_for(look, 60, "the proxy has forgotten it", until=lambda found: found == [])
+    wait_for(look, 60, "the proxy has forgotten all", until=lambda found: found == [])
     assert not list((node.directory / "software").glob("[0-9a-f]" * 32))
