@@ -37,7 +37,9 @@ def execute(job: Job, on_progress: OnProgress | None = None, recipes: RecipeTabl
         buildout = Buildout(
             profile=job.profile,
             directory=job.directory,
-            read=ProfileReader(offline=_is_offline(job)),
+            read=ProfileReader(
+                offline=_is_offline(job), cache=job.overrides.get("buildout", {}).get("extends-cache", "")
+            ),
             overrides=job.overrides,
             recipes=recipes,
         )

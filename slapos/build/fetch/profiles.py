@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
+from hashlib import md5
 
 from slapos.build.fetch.transfer import Limits, path_of, transfer
 from slapos.build.profile.load import is_url
 from slapos.model.errors import InputError, NotFound, Unavailable
+from slapos.system.files import atomic_write
+
+_log = logging.getLogger(__name__)
 
 PROFILE_LIMITS = Limits(size=10 * 1024 * 1024, seconds=60.0, stall=15.0)
 
 
 class ProfileReader:
-    """A ``Read`` for the engine; with ``offline`` it opens no connection."""
+    """A ``Read`` for the engine; with ``offline`` it opens no connection.
 
-    def __init__(self, *, offline: bool = False, limits: Limits = PROFILE_LIMITS) -> None:
+    ``cache`` is a directory in which what was downloaded is kept, by the md5 of its URL as the field does; it serves
+    when the server cannot be reached, never instead of it.
+    """
+
+    def __init__(self, *, offline: bool = False, cache: str = "", limits: Limits = PROFILE_LIMITS) -> None:
         self.offline = offline
+        self.cache = cache
         self.limits = limits
 
     def __call__(self, location: str) -> bytes:
@@ -39,6 +49,21 @@ class ProfileReader:
         return data
 
     def _download(self, url: str) -> bytes:
+        kept = os.path.join(self.cache, md5(url.encode(), usedforsecurity=False).hexdigest()) if self.cache else ""
+        try:
+            data = self._transferred(url)
+        except Unavailable as error:
+            if not kept or not os.path.isfile(kept):
+                raise
+            _log.warning("%s The copy of the last time serves.", error.message)
+            with open(kept, "rb") as stream:
+                return stream.read(self.limits.size)
+        if kept:
+            os.makedirs(self.cache, exist_ok=True)
+            atomic_write(kept, data, 0o644, fsync=False)
+        return data
+
+    def _transferred(self, url: str) -> bytes:
         if self.offline:
             raise Unavailable(f"{url} is not fetched: this run is offline.", reference="offline", context={"url": url})
         with tempfile.TemporaryDirectory(prefix="hyperopenx-") as directory:

@@ -76,6 +76,8 @@ class Interpreter:
             versions=settings["versions"],
             offline=settings["offline"],
             cache=settings["cache"],
+            allow_picked=settings["allow-picked"],
+            prefer_final=settings["prefer-final"],
         )
         self.fetched = eggs.take_over(sources)
         self.distributions = eggs.install_recipe(requirement, settings["eggs"], settings["develop-eggs"], sources)

@@ -7,6 +7,7 @@ pip fetched.  ``slapos.core`` is never fetched: an egg that stands for it leads 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import glob
 import logging
@@ -50,6 +51,8 @@ class Sources:
     versions: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
     cache: str = ""
+    allow_picked: bool = True
+    prefer_final: bool = True
 
 
 class PipIndex:
@@ -96,6 +99,7 @@ class PipIndex:
         constraints = self._constraints()
         what = ["download", "--no-deps", "--no-binary", ":all:", "-d"] if self.source_only else ["wheel", "-w"]
         command = [sys.executable, "-m", "pip", *what, self.directory, "-c", constraints, *self._places()]
+        command += [] if self.sources.prefer_final else ["--pre"]
         done = run([*command, str(requirement)], launch=Launch(environment=self._environment()), timeout=PIP_SECONDS)
         if done.code != 0:
             lines = [line for line in done.text.strip().splitlines() if not line.startswith("WARNING")]
@@ -195,19 +199,17 @@ def take_over(sources: Sources) -> str:
     def index_of(index: str | None, links: Iterable[str], allow_hosts: Any = ("*",)) -> PipIndex:
         key = (index or sources.index, tuple(links))
         if key not in indices:
-            own = Sources(
-                index=key[0],
-                links=(*sources.links, *(link for link in key[1] if link not in sources.links)),
-                versions=sources.versions,
-                offline=sources.offline,
-                cache=sources.cache,
-            )
+            links = (*sources.links, *(link for link in key[1] if link not in sources.links))
+            own = dataclasses.replace(sources, index=key[0], links=links)
             indices[key] = PipIndex(sources=own, directory=tempfile.mkdtemp(dir=directory))
         return indices[key]
 
     easy_install._get_index = index_of
     easy_install.call_pip_install = functools.partial(_install_wheel, easy_install.call_pip_install)
-    easy_install.default_versions({name: bare(version) for name, version in sources.versions.items()})
+    versions = {name: bare(version) for name, version in sources.versions.items()}
+    easy_install.default_versions({**versions, stand_in.NAME: stand_in.version_of(versions)})
+    easy_install.allow_picked_versions(sources.allow_picked)
+    easy_install.prefer_final(sources.prefer_final)
     return directory
 
 

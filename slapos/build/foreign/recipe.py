@@ -108,6 +108,8 @@ class Interpreter:
             "offline": self.buildout.offline,
             "eggs": as_text(main["eggs-directory"]),
             "develop-eggs": as_text(main["develop-eggs-directory"]),
+            "allow-picked": as_text(main["allow-picked-versions"]) != "false",
+            "prefer-final": as_text(main["prefer-final"]) != "false",
             "cache": os.path.join(cache, "pip") if cache else "",
         }
 

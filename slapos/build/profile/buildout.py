@@ -17,6 +17,7 @@ from typing import Any
 import zc.buildout
 import zc.buildout.buildout
 
+from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.foreign.recipe import Interpreter
 from slapos.build.job import PartResult, Profiled
 from slapos.build.options import Origin, profile_error
@@ -82,7 +83,9 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self.recipes = recipes or RecipeTable()
         self.describe_only = describe_only
         self.read = read
-        self.loaded = load(profile, read)
+        self._logger = logging.getLogger("slapos.build")
+        self._buildout_dir = directory
+        self.loaded = load(profile, read, self._settle_reader)
         self.sections: Sections = merge(
             _as_sections({"buildout": DEFAULTS | {"directory": directory}}), self.loaded.sections
         )
@@ -101,10 +104,21 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self._data: dict[str, RunningSection] = {}
         self._parts: list[str] = []
         self._annotated: dict[str, Any] = {}
-        self._logger = logging.getLogger("slapos.build")
         self._log_level = logging.INFO
         self._set_directories(directory)
         self.state = read_state(self.state_path) if not describe_only else State()
+
+    def _settle_reader(self, main: Section) -> None:
+        """What the profile itself says of how others are read counts for those that it extends."""
+        if isinstance(self.read, ProfileReader):
+            if "extends-cache" in main:
+                text = final_text(main["extends-cache"]).replace("${buildout:directory}", self._buildout_dir)
+                self.read.cache = os.path.join(self._buildout_dir, text)
+            if "offline" in main:
+                self.read.offline = self.read.offline or final_text(main["offline"]) == "true"
+        if "extensions" in main:
+            names = ", ".join(final_text(main["extensions"]).split())
+            self._logger.info("Extensions of buildout are not loaded: %s.", names)
 
     def _set_directories(self, directory: str) -> None:
         self._buildout_dir = directory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
@@ -11,9 +12,13 @@ from urllib.parse import urljoin, urlsplit
 from slapos.build.job import Profiled
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.reader import Section, Sections, Step, final_text, merge, parse
-from slapos.model.errors import NotFound
+from slapos.model.errors import NotFound, ProfileError
 
 Read = Callable[[str], bytes]
+
+_ALGORITHMS = {"md5": "md5", "md5sum": "md5", "sha256": "sha256", "sha256sum": "sha256"}
+_BY_LENGTH = {32: "md5", 64: "sha256"}
+_DIGEST = re.compile("[0-9a-f]{32}|[0-9a-f]{64}")
 
 
 @dataclass
@@ -44,21 +49,32 @@ def joined(base: str, location: str) -> str:
     return os.path.normpath(os.path.join(base, os.path.expanduser(location)))
 
 
-def load(location: str, read: Read) -> Loaded:
+def load(location: str, read: Read, settle: Callable[[Section], None] = lambda main: None) -> Loaded:
     """Read ``location`` (absolute path or URL) and, below it, what it extends.
 
-    :class:`ProfileError` with the place of the ``extends`` for a cycle or a file that does not exist.
+    ``settle`` gets ``[buildout]`` of ``location`` before anything else is read.  :class:`ProfileError` with the place
+    of the ``extends`` for a cycle, a file that does not exist, or one that is not the one meant.
     """
     loaded = Loaded()
-    _Loader(loaded, read).load(location, [], None)
+    _Loader(loaded, read, settle).load(location, [], None)
     return loaded
 
 
+def pinned(reference: str) -> tuple[str, str, str]:
+    """``location#md5=<hex>`` or ``#sha256=<hex>`` → location, algorithm, digest; the last two empty without ``#``."""
+    location, _, mark = reference.partition("#")
+    name, _, digest = mark.rpartition("=")
+    algorithm = _ALGORITHMS.get(name.lower(), "") if name else _BY_LENGTH.get(len(digest), "")
+    return location, algorithm, digest.lower()
+
+
 class _Loader:
-    def __init__(self, loaded: Loaded, read: Read) -> None:
+    def __init__(self, loaded: Loaded, read: Read, settle: Callable[[Section], None]) -> None:
         self.loaded = loaded
         self.read = read
+        self.settle = settle
         self.known: dict[str, Sections] = {}
+        self.contents: dict[str, bytes] = {}
 
     def load(self, location: str, above: list[str], origin: Origin | None) -> None:
         """Merge what ``location`` extends, then itself, into the result."""
@@ -72,6 +88,8 @@ class _Loader:
                 reference="cycle",
             )
         sections = self._parsed(location, origin)
+        if not above:
+            self.settle(sections.get("buildout", {}))
         for option in ("extends", "optional-extends"):
             self._extend(sections.get("buildout", {}).get(option), option, location, above)
         own = {name: _without_extends(name, section) for name, section in sections.items()}
@@ -84,11 +102,23 @@ class _Loader:
         if not steps:
             return
         origin = steps[-1].origin
-        for name in final_text(steps).split():
+        for reference in final_text(steps).split():
+            name, algorithm, digest = pinned(reference)
             target = joined(base_of(location), name)
             if option == "optional-extends" and not is_url(target) and not os.path.exists(target):
                 continue
+            if digest:
+                self._check(target, algorithm, digest, origin)
             self.load(target, [*above, location], origin)
+
+    def _check(self, target: str, algorithm: str, digest: str, origin: Origin) -> None:
+        """Whether a profile is the one that is meant."""
+        if not algorithm or not _DIGEST.fullmatch(digest):
+            sentence = f"{target}: after # stands md5=<32 hexadecimal digits> or sha256=<64>."
+            raise _wrong(sentence, origin, "invalid-checksum")
+        got = hashlib.new(algorithm, self._bytes(target, origin), usedforsecurity=False).hexdigest()
+        if got != digest:
+            raise _wrong(f"{target} has the {algorithm} {got}, not {digest}.", origin, "wrong-checksum")
 
     def _parsed(self, location: str, origin: Origin | None) -> Sections:
         if location not in self.known:
@@ -103,6 +133,11 @@ class _Loader:
         return self.known[location]
 
     def _bytes(self, location: str, origin: Origin | None) -> bytes:
+        if location not in self.contents:
+            self.contents[location] = self._read(location, origin)
+        return self.contents[location]
+
+    def _read(self, location: str, origin: Origin | None) -> bytes:
         try:
             return self.read(location)
         except NotFound as error:
@@ -116,6 +151,10 @@ class _Loader:
                 reference="missing-profile",
                 hint=error.hint,
             ) from None
+
+
+def _wrong(sentence: str, origin: Origin, reference: str) -> ProfileError:
+    return profile_error(sentence, section="buildout", option="extends", origin=origin, reference=reference)
 
 
 def _without_extends(name: str, section: Section) -> Section:

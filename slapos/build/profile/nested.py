@@ -17,6 +17,11 @@ _SHARED = (
     "eggs-directory",
     "develop-eggs-directory",
     "download-cache",
+    "extends-cache",
+    "shared-part-list",
+    "build-time-part-list",
+    "find-links",
+    "index",
     "offline",
     "log-level",
 )
