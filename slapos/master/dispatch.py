@@ -17,6 +17,7 @@ from slapos.master.calls import Answer, Call, Key, Preparation, Route, Routes, T
 from slapos.master.desk import Done, ToWrite
 from slapos.master.field.caller import Asking, Caller, Place
 from slapos.master.field.identification import believed, proven
+from slapos.master.field.own_names import with_known_nodes
 from slapos.master.presence import Presence
 from slapos.master.services import idempotency, identities
 from slapos.master.storage.blocking import may_block
@@ -94,8 +95,10 @@ class Dispatcher:
         writes = method.writes or route.writes
         if len(envelope.body) > BRIEF_BYTES or not (writes or route.brief):
             may_block()
-        message = strict_json.loads_object(envelope.body, limit=self.tools.config.message_limit)
+        message: Mapping[str, Any] = strict_json.loads_object(envelope.body, limit=self.tools.config.message_limit)
         messages.check_request(method, message)
+        if envelope.caller.legacy:
+            message = with_known_nodes(self.storage, message)
         asking = _asking(envelope.caller, route, message)
         prepared = None
         if route.prepare is not None:

@@ -24,6 +24,7 @@ from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError, NotFound
 from slapos.model.principal import Principal
 from slapos.model.states import PrincipalKind
+from slapos.model.text import check_text
 from slapos.pki.tokens import token_text
 
 Look = Callable[[Transaction, Principal], dict[str, Any]]
@@ -70,10 +71,10 @@ class Hateoas:
         if mode in ("", "root"):
             return lambda tx, principal: documents.root(base, principal)
         if mode == "search":
-            query = parse_query(asked.get("query", ""))
+            query = parse_query(check_text("query", asked.get("query", "")))
             lists = [name for text in asked.getlist("select_list") for name in text.split(",") if name]
             return lambda tx, principal: documents.found(lookup.search(tx, principal, query, now), lists or SELECTED)
         if mode == "traverse":
-            url = asked.get("relative_url", "").strip("/")
+            url = check_text("relative_url", asked.get("relative_url", "")).strip("/")
             return lambda tx, principal: documents.document(lookup.traverse(tx, principal, url, now), base, url)
         raise InputError(f"mode: {mode[:100]!r} is neither search nor traverse.", context={"field": "mode"})

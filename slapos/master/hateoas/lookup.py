@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from slapos.master.field.caller import LEGACY_PERSON
+from slapos.master.field.identification import legacy_node
 from slapos.master.hateoas import documents
 from slapos.master.hateoas.documents import Document, Row
 from slapos.master.hateoas.queries import Kind, Query
 from slapos.master.services import access, instances, nodes, supplies
+from slapos.master.storage.identities import node_number
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import NotFound
 from slapos.model.objects import Instance, NodeView, Supply
@@ -35,6 +40,7 @@ def traverse(tx: Transaction, principal: Principal, relative_url: str, now: floa
     if module == documents.INSTANCES:
         return documents.instance_document(instances.find_instance(tx, principal, name))
     if module == documents.NODES:
+        name = legacy_node(tx, name) if principal == LEGACY_PERSON else name
         node = nodes.find_node(tx, principal, name, now)
         return documents.node_document(node, instances.list_node_instances(tx, principal, name), now)
     if module == documents.SUPPLIES:
@@ -58,19 +64,22 @@ def _trees(tx: Transaction, principal: Principal, query: Query) -> list[Instance
 
 
 def _nodes(tx: Transaction, principal: Principal, query: Query, now: float) -> list[NodeView]:
-    if query.reference is None:
-        found = list(nodes.list_nodes(tx, principal, now))
-    else:
-        try:
-            found = [nodes.find_node(tx, principal, query.reference, now)]
-        except NotFound:
-            return []
-    return [each for each in found if query.title in (None, each.name)]
+    """A node of the legacy listener is also found by the name that it gave itself, and answers to it."""
+    wanted = query.reference
+    if wanted is None:
+        return [each for each in nodes.list_nodes(tx, principal, now) if query.title in (None, each.name)]
+    try:
+        if node_number(wanted) is None and principal == LEGACY_PERSON:
+            return [replace(nodes.find_node(tx, principal, legacy_node(tx, wanted), now), reference=wanted)]
+        return [nodes.find_node(tx, principal, wanted, now)]
+    except NotFound:
+        return []
 
 
 def _supplies(tx: Transaction, principal: Principal, node: str | None, now: float) -> list[Supply]:
     held = _nodes(tx, principal, Query(Kind.NODES, reference=node), now)
-    return [supply for each in held for supply in supplies.list_supplies(tx, principal, each.reference)]
+    known = [legacy_node(tx, each.reference) if principal == LEGACY_PERSON else each.reference for each in held]
+    return [supply for each in known for supply in supplies.list_supplies(tx, principal, each)]
 
 
 def _tree(tx: Transaction, principal: Principal, guid: str) -> Document:

@@ -23,6 +23,7 @@ TREES = 'portal_type:"Instance Tree" AND validation_state:validated'
 NODES = 'portal_type:"Compute Node" AND validation_state:validated'
 MEMBERS = 'portal_type:("Software Instance", "Slave Instance") AND validation_state:validated'
 SUPPLIES = 'portal_type:"Software Installation" AND validation_state:validated'
+HUGE = ("COMP-" + "9" * 30, "SOFTINST-" + "9" * 30, "x" * 5_000, "é/../..")
 FIELDS = {"StringField", "EmailField", "IntegerField", "FloatField", "TextAreaField"}
 
 
@@ -202,8 +203,11 @@ def test_me(reader: Reader, scene: Scene, master: MasterServer) -> None:
 def test_what_is_not_known(reader: Reader) -> None:
     base = reader.base()
     wrong = {"?mode=search&query=everything": 400, "?mode=search": 400, "?mode=drop": 400, "nothing": 404}
+    wrong |= {"?mode=search&query=%00": 400, "?mode=traverse&relative_url=instance_tree_module/%00": 400}
+    wrong |= {f"?mode=search&query={quote(TREES + ' AND title:=')}%22%00%22": 400}
     paths = ["", "x", "instance_tree_module/SOFTINST-999", "instance_tree_module/x", "compute_node_module/COMP-999"]
     paths += ["person_module/else", "software_installation_module/COMP-999-1", "software_installation_module/x"]
+    paths += [f"{module}/{name}" for module in ("compute_node_module", "instance_tree_module") for name in HUGE]
     wrong |= {f"?mode=traverse&relative_url={quote(path)}": 404 for path in paths}
     for path, status in wrong.items():
         assert reader.get(base + path)[0] == status, path
