@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Select, bindparam, select
 
+from slapos.master.authorization import Action
 from slapos.master.field.caller import LEGACY_PERSON, LEGACY_PROJECT, Acting, Asking, Place
 from slapos.master.services import access
 from slapos.master.services.records import Row, instance_row
@@ -91,6 +92,13 @@ def living_guid(tx: Transaction, node: str, partition: str) -> str:
             hint="See what the node holds with `slapos computer info`.",
         )
     return instance_guid(instance)
+
+
+def named_guid(tx: Transaction, principal: Principal, node: str, partition: str) -> str:
+    """The same for who asks; a person who may not even see the node learns nothing of it."""
+    if principal.kind is PrincipalKind.USER:
+        access.find_node_number(tx, principal, node, Action.NODE_READ)
+    return living_guid(tx, node, partition)
 
 
 @prepared

@@ -5,8 +5,9 @@ from __future__ import annotations
 from slapos.master.authorization import Action, Subject, check
 from slapos.master.calls import Call
 from slapos.master.field.caller import Acting
-from slapos.master.field.identification import living_guid
+from slapos.master.field.identification import named_guid
 from slapos.master.field.routes import NODE, PARTITION, Field, FieldAnswer, FieldRoute, Marshalled, Plain
+from slapos.master.field.supplies import log_end
 from slapos.master.services import access, history, instances, reports
 from slapos.master.services.changes import live_tree
 from slapos.master.services.records import to_addresses
@@ -56,7 +57,7 @@ def report_destroyed(call: Call) -> FieldAnswer:
 
 def report_error(call: Call) -> FieldAnswer:
     """Of an instance, or of a shared one that it serves."""
-    _report(call, _named(call), Health.ERROR, call.text("error_log") or "No reason was given.")
+    _report(call, _named(call), Health.ERROR, log_end(call.text("error_log")) or "No reason was given.")
     return Plain("")
 
 
@@ -92,7 +93,7 @@ def set_children(call: Call) -> FieldAnswer:
 
 def _guid(call: Call) -> str:
     """Of the instance in the partition that the call names."""
-    return living_guid(call.tx, call.text(NODE), call.text(PARTITION))
+    return named_guid(call.tx, call.principal, call.text(NODE), call.text(PARTITION))
 
 
 def _named(call: Call) -> Instance:

@@ -10,7 +10,7 @@ from typing import Any
 from slapos.master.calls import Call
 from slapos.master.endpoints import field_nodes
 from slapos.master.field.caller import Acting, Place
-from slapos.master.field.identification import living_guid
+from slapos.master.field.identification import named_guid
 from slapos.master.field.routes import NODE, PARTITION, Field, FieldAnswer, FieldRoute, Marshalled, Plain
 from slapos.master.services import joining, nodes, usage
 from slapos.model.errors import InputError
@@ -68,7 +68,7 @@ def revoke_certificate(call: Call) -> FieldAnswer:
 
 def partition_certificate(call: Call) -> FieldAnswer:
     """What the JSON dialect answers for the instance that lives there."""
-    guid = living_guid(call.tx, call.text(NODE), call.text(PARTITION))
+    guid = named_guid(call.tx, call.principal, call.text(NODE), call.text(PARTITION))
     return Marshalled(field_nodes.get_instance_certificate(_as_json(call, instance_guid=guid)).body)
 
 

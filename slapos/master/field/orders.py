@@ -9,7 +9,7 @@ from typing import Any
 from slapos.master import ordering
 from slapos.master.calls import Call, Preparation
 from slapos.master.field.caller import Acting
-from slapos.master.field.identification import living_guid
+from slapos.master.field.identification import named_guid
 from slapos.master.field.routes import NODE, PARTITION, Field, FieldAnswer, FieldRoute, Marshalled, Plain
 from slapos.master.ordering import PreparedOrder
 from slapos.master.storage.transaction import Transaction
@@ -44,7 +44,7 @@ def requester_of(tx: Transaction, principal: Principal, message: Mapping[str, An
     """The guid of the instance in the partition that the form names; None for a person, and for who is it himself."""
     if not message[PARTITION]:
         return None
-    guid = living_guid(tx, message[NODE], message[PARTITION])
+    guid = named_guid(tx, principal, message[NODE], message[PARTITION])
     if principal.kind is not PrincipalKind.INSTANCE:
         return guid
     if guid != principal.reference:

@@ -15,6 +15,7 @@ from slapos.model.errors import InputError, NotFound
 from slapos.model.objects import Supply, SupplyStatus
 from slapos.model.states import SupplyReport, SupplyState
 
+LOG_LIMIT = 2_000  # characters kept of an error's log
 _RELEASE = (Field("url"), Field(NODE))
 
 
@@ -65,7 +66,9 @@ def report_destroyed(call: Call) -> FieldAnswer:
 
 def report_error(call: Call) -> FieldAnswer:
     """The node cannot build it."""
-    return _report(call, SupplyReport.ERROR, call.text("error_log") or f"error while installing {call.text('url')}")
+    return _report(
+        call, SupplyReport.ERROR, log_end(call.text("error_log")) or f"error while installing {call.text('url')}"
+    )
 
 
 def _report(call: Call, reported: SupplyReport, sentence: str) -> FieldAnswer:
@@ -73,6 +76,11 @@ def _report(call: Call, reported: SupplyReport, sentence: str) -> FieldAnswer:
     check_supplied(supplies.list_supplies(call.tx, call.principal, node), node, release)
     supplies.report_supply(call.tx, call.principal, node, SupplyStatus(release, reported, sentence), call.now)
     return Plain("")
+
+
+def log_end(log: str) -> str:
+    """Of a log, the end says why."""
+    return log if len(log) <= LOG_LIMIT else f"…{log[1 - LOG_LIMIT :]}"
 
 
 def check_supplied(held: Sequence[Supply], node: str, release: str) -> Supply:

@@ -22,6 +22,7 @@ from slapos.model.text import check_text
 from slapos.model.trouble import told
 
 RELEASE_LIMIT = 2_000
+SENTENCE_LIMIT = 5_000  # characters
 
 
 def supply(tx: Transaction, principal: Principal, node: str, release: str, state: SupplyState, now: float) -> Supply:
@@ -151,7 +152,8 @@ def _record(tx: Transaction, row: RowMapping, status: SupplyStatus, *, by: str, 
         tx.execute(delete(table).where(*where))
         tx.node_changed(node, reset=True)
     else:
-        values = {"reported": status.reported.value, "sentence": status.sentence, "error": dump(told(status.error))}
+        told_sentence = status.sentence[:SENTENCE_LIMIT]
+        values = {"reported": status.reported.value, "sentence": told_sentence, "error": dump(told(status.error))}
         if all(row[name] == value for name, value in values.items()):
             return
         tx.execute(update(table).where(*where).values(**values))

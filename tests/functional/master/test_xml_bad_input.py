@@ -343,6 +343,41 @@ def test_the_format_of_somebody_else(site: Site, others: Others) -> None:
     assert site.picture() == before
 
 
+def test_a_person_is_neither_node_nor_instance(site: Site) -> None:
+    site.master.enrol("user", "member")
+    member = site.caller("member")
+    before = site.picture()
+    for claim in (None, (site.reference, site.partition)):
+        for endpoint in ("startedComputerPartition", "stoppedComputerPartition", "destroyedComputerPartition"):
+            assert member.post(endpoint, claim, **site.here).status == 403
+        assert member.post("setComputerPartitionConnectionXml", claim, **site.here, connection_xml={}).status == 403
+        assert member.post("softwareInstanceError", claim, **site.here, error_log="x").status == 403
+        assert member.post("supplySupply", claim, url=site.release, computer_id=site.reference).status == 403
+        assert member.post("requestComputer", claim, computer_title="mine").status == 403
+        child = member.post(
+            "requestComputerPartition",
+            claim,
+            **site.here,
+            software_release=site.release,
+            partition_reference="child by a member",
+        )
+        assert child.status == 403
+    assert member.get("getFullComputerInformation", computer_id=site.reference).status == 200
+    assert site.picture() == before
+
+
+def test_only_the_end_of_a_log_is_kept(site: Site) -> None:
+    log = "x" * 100_000 + "the reason"
+    assert site.node.post("softwareInstanceError", **site.here, error_log=log).status == 200
+    about = {"url": site.release, "computer_id": site.reference}
+    assert site.node.post("softwareReleaseError", **about, error_log=log).status == 200
+    told = [
+        site.master.operator.instance(site.guid).sentence,
+        site.master.operator.node(site.reference).supplies[0].sentence,
+    ]
+    assert all(len(each) == 2_000 and each.endswith("the reason") for each in told)
+
+
 def test_a_claim_that_is_true(site: Site, others: Others) -> None:
     """A node speaks for the instance in its own partition, as it does where instances have no certificates."""
     here = (others.reference, others.partition)
