@@ -105,7 +105,12 @@ passwd = ${slap-configuration:configuration.x}
 """  # noqa: E501 - a profile's line cannot be broken within quotes
 
 
-def run(partition: Partition, master: Master, value: str) -> dict[str, str]:
+FIELD_PROFILE = PROFILE.replace("hyperopenx:password", "slapos.cookbook:generate.password")
+for _name in ("wrapper", "publish", "request", "cron.d", "slapconfiguration"):
+    FIELD_PROFILE = FIELD_PROFILE.replace(f"hyperopenx:{_name}", f"slapos.cookbook:{_name}")
+
+
+def run(partition: Partition, master: Master, value: str, profile: str = PROFILE) -> dict[str, str]:
     """One processing; what each part did."""
     master.calls.clear()
     parameters = {"_": json.dumps({"x": value})}
@@ -117,7 +122,7 @@ def run(partition: Partition, master: Master, value: str) -> dict[str, str]:
     }
     document = partition.directory.parent / "instance.json"
     document.write_text(json.dumps(instance_to_data(instance(parameters=parameters, connection=published))))
-    report = partition.done(PROFILE, slap__connection=connection_section(document, master.url))
+    report = partition.done(profile, slap__connection=connection_section(document, master.url))
     return partition.outcomes(report)
 
 
@@ -126,15 +131,16 @@ def output_of(command: list[str], directory: Path) -> list[str]:
     return done.stdout.decode().split("\0")[:-1]
 
 
+@pytest.mark.parametrize("profile", [PROFILE, FIELD_PROFILE], ids=["ours", "field"])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=HOSTILE)
 @example(value=" ")
 @example(value="".join(PIECES))
 @example(value="")
-def test_the_same_bytes_come_out_and_a_second_run_does_nothing(master: Master, value: str) -> None:
+def test_the_same_bytes_come_out_and_a_second_run_does_nothing(profile: str, master: Master, value: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         partition = Partition(Path(directory) / "slappart0")
-        run(partition, master, value)
+        run(partition, master, value, profile)
         written = partition.directory
         assert output_of([str(written / "etc/service/show")], written) == [value, f"a{value}b", value]
         assert output_of([str(written / "etc/promise/command")], written) == [value]
@@ -147,7 +153,7 @@ def test_the_same_bytes_come_out_and_a_second_run_does_nothing(master: Master, v
         if value:
             assert json.loads((written / "parts/password").read_text()) == {"": value}
         before = partition.snapshot()
-        outcomes = run(partition, master, value)
+        outcomes = run(partition, master, value, profile)
         assert set(outcomes.values()) == {"kept"}, outcomes
         after = partition.snapshot()
         for told in (".slapos-request-transaction-slappart0", ".hyperopenx/published.json"):
