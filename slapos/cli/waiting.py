@@ -69,8 +69,8 @@ class Watch:
             raise
 
     def _supply(self) -> Supply | None:
-        """The release of the instance on its node; None when we may not see the node."""
-        if not self.instance.node:
+        """The release of the instance on its node; None when we may not see the node, or it is another master's."""
+        if not self.instance.node or self.instance.master:
             return None
         try:
             supplies = self.client.node(self.instance.node).supplies

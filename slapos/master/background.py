@@ -54,7 +54,7 @@ class Background:
             (PRESENCE_SECONDS, self.note_presence),
             (sweep.EVERY_SECONDS, self.sweep),
             (CERTIFICATE_SECONDS, self.renew_certificates),
-            (FORWARDING_SECONDS, self._forwarder.refresh),
+            (FORWARDING_SECONDS, self.ask_other_masters),
         )
         await asyncio.gather(*(self._repeat(pool, seconds, action) for seconds, action in rounds))
 
@@ -72,6 +72,10 @@ class Background:
     def sweep(self) -> None:
         """What time alone changes: retentions that end, pending requests that can be served by now."""
         self._storage.write(lambda tx: sweep.sweep(tx, self._clock()))
+
+    def ask_other_masters(self) -> None:
+        """What they publish, and what they must be told."""
+        self._forwarder.refresh(wait=False)
 
     def renew_certificates(self) -> None:
         """Renew the server's certificate when half its life is over, and ours at other masters; connections go on."""

@@ -116,6 +116,7 @@ def make_server(config: MasterConfig, storage: Storage) -> Server:
         finally:
             unsubscribe()
             task.cancel()
+            tools.forwarder.close()
             pool.shutdown(wait=False, cancel_futures=True)
 
     return Server(config=_uvicorn_config(config, application.asgi(lifespan), context), hub=hub, master=config)

@@ -22,7 +22,7 @@ from tests.functional.forwarding.pair import DIALECTS, Dialect, add_legacy_node,
 
 RELEASE = "https://example.org/forwarded/software.cfg"
 OTHER = "https://example.org/other/software.cfg"
-SECONDS = 15.0
+SECONDS = 60.0
 DESTROYED = InstanceState.DESTROYED
 
 
@@ -136,6 +136,9 @@ def test_the_real_command_orders_through_ours(proxy: SlapProxy, master: MasterSe
         Node(proxy.url).publish("user_cli", {"url": "http://there"})
         again = slapos("request", "cli", RELEASE)
         assert again.code == 0 and "http://there" in again.text, again.text
+        assert "cli" in slapos("service list").text
+        info = slapos("service info", "cli")
+        assert info.code == 0 and "http://there" in info.text, info.text
 
 
 def test_a_shared_instance_is_served_by_a_host_of_the_slapproxy(proxy: SlapProxy, master: MasterServer) -> None:

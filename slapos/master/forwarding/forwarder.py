@@ -14,7 +14,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from slapos.master.allocation.sla import FORWARDED_BY, MASTER_URL
@@ -60,6 +60,8 @@ class Forwarder:
         self._clock = clock
         self._lock = threading.Lock()
         self._remotes: dict[str, Remote] = {}
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="forwarding")
+        self._busy: set[str] = set()  # masters that are being asked again
         self._run_ids: dict[str, tuple[str, float]] = {}
         self._quiet: dict[str, tuple[float, float]] = {}  # master → (until when it is left alone, last delay)
 
@@ -85,23 +87,29 @@ class Forwarder:
             raise
         return Elsewhere(row["number"], other.url, served)
 
-    def refresh(self) -> None:
-        """Asks again for whatever is due, the masters side by side; who does not answer is left alone a while."""
+    def refresh(self, *, wait: bool = True) -> None:
+        """Asks again for whatever is due, the masters side by side; who does not answer is left alone a while.
+
+        Without ``wait`` it goes on in threads, so that a master that is slow delays no other.
+        """
         now = self._clock()
-        asked = {other.url: other for other in self._others if self._quiet.get(other.url, (0.0, 0.0))[0] <= now}
-        if not asked:
-            return
+        asked = {other.url: other for other in self._others if self._is_idle(other, now)}
         by_master: dict[str, list[Row]] = defaultdict(list)
-        for row in self._storage.read(lambda tx: forwards.due(tx, asked, now)):
+        for row in self._storage.read(lambda tx: forwards.due(tx, asked, now)) if asked else ():
             by_master[row["master"]].append(row)
-        if not by_master:
-            return
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="forwarding") as pool:
-            for task in [pool.submit(self._refresh, asked[url], rows) for url, rows in by_master.items()]:
+        self._busy |= set(by_master)
+        tasks = [self._threads.submit(self._refresh, asked[url], rows) for url, rows in by_master.items()]
+        for task in tasks:
+            task.add_done_callback(_log_defect)
+            if wait:
                 task.result()
+
+    def _is_idle(self, other: OtherMaster, now: float) -> bool:
+        return other.url not in self._busy and self._quiet.get(other.url, (0.0, 0.0))[0] <= now
 
     def close(self) -> None:
         """Close the connections to all masters."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             for remote in self._remotes.values():
                 remote.close()
@@ -117,6 +125,12 @@ class Forwarder:
         return self._remote(other).ask(dataclasses.replace(asked, sla=sla))
 
     def _refresh(self, other: OtherMaster, rows: Sequence[Row]) -> None:
+        try:
+            self._ask_each(other, rows)
+        finally:
+            self._busy.discard(other.url)
+
+    def _ask_each(self, other: OtherMaster, rows: Sequence[Row]) -> None:
         for row in rows:
             try:
                 self._ask_again(other, row)
@@ -189,6 +203,12 @@ class Forwarder:
             if other.url not in self._remotes:
                 self._remotes[other.url] = Remote(other)
             return self._remotes[other.url]
+
+
+def _log_defect(task: Future[None]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        logger.error("Asking again failed: %s", error, exc_info=error)
 
 
 def _asked(request: InstanceRequest, state: InstanceState) -> Asked:

@@ -23,6 +23,8 @@ from slapos.wire import marshal, parameter_document
 READ_SECONDS = 30.0
 SLOTS = 16  # calls at once: one master that hangs must not hold all threads of ours
 SLOT_SECONDS = 5.0
+NAME_LIMIT = 200  # characters of what a node, partition or instance is called
+STATUS_LIMIT = 2_000
 SAID = 500  # characters of an explanation that are passed on
 DESTROYED = InstanceState.DESTROYED
 _ACCEPTED_KINDS = (errors.InputError, errors.NotFound, errors.Refused, errors.Conflict)
@@ -102,10 +104,14 @@ class Remote:
         state = answer.state if isinstance(answer, marshal.FieldObject) else None
         if state is None or "slap_computer_id" not in state:
             raise self._strange("it names no place")
-        node, partition = _text(state["slap_computer_id"]), _text(state.get("slap_computer_partition_id"))
+        names = ("slap_computer_id", "slap_computer_partition_id", "_instance_guid")
+        node, partition, guid = (_text(state.get(name)) for name in names)
+        if max(len(node), len(partition), len(guid)) > NAME_LIMIT:
+            raise self._strange(f"a name has more than {NAME_LIMIT} characters")
         # A master that serves it by itself, without any instance, names no place.
         place = (node, partition) if partition else (self.other.name.partition("://")[2], "")
-        return Served(*place, _text(state.get("_instance_guid")), self._connection(state), _status(state))
+        status = _text(state.get("_access_status"))[:STATUS_LIMIT]
+        return Served(*place, guid, self._connection(state), status)
 
     def _connection(self, state: Mapping[str, Any]) -> dict[str, str]:
         found = state.get("_connection_dict")
@@ -162,10 +168,6 @@ def never_sent(error: BaseException) -> bool:
 
 def _wraps(error: BaseException) -> bool:
     return isinstance(error, requests.ConnectionError) and isinstance(error.args[0], MaxRetryError)
-
-
-def _status(state: Mapping[str, Any]) -> str:
-    return _text(state.get("_access_status"))
 
 
 def _text(value: object) -> str:

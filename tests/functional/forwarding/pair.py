@@ -20,7 +20,7 @@ from slapos.wire import marshal
 BY_LEGACY = "https://example.org/by-legacy/software.cfg"
 BY_TLS = "https://example.org/by-tls/software.cfg"
 HERE = "https://example.org/here/software.cfg"
-SECONDS = 15.0  # for what the near master asks for again by itself
+SECONDS = 60.0  # for what the near master asks for again by itself
 PARTITIONS = 60
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from slapos.master.forwarding.plan import OtherMaster
 from slapos.model.errors import Conflict, HyperopenxError, NotFound, Refused
 from slapos.model.objects import Instance, InstanceReport, InstanceRequest
 from slapos.model.states import Health, InstanceState
 from slapos.slap.client import Client
-from slapos.testing.master import node_format
+from slapos.testing.master import MasterServer, node_format
 from slapos.testing.waiting import wait_for
 from tests.functional.forwarding.pair import (
     BY_LEGACY,
@@ -235,6 +237,22 @@ def test_where_it_is_served_does_not_change_by_an_order(pair: Pair) -> None:
     placed = pair.near.operator.request(InstanceRequest("placed", HERE, sla={"computer_guid": node}))
     assert pair.near.operator.request(InstanceRequest("placed", BY_TLS)).node == placed.node
     assert "user_placed" not in pair.titles_there()
+
+
+def test_asked_as_an_instance_there_it_is_in_the_tree_of_that_one(pair: Pair, tmp_path: Path) -> None:
+    parent = pair.far.operator.request(InstanceRequest("parent", BY_LEGACY, sla={"project_guid": "legacy"}))
+    names = {node.reference: node.name for node in pair.far.operator.nodes()}
+    other = OtherMaster(
+        url=pair.far.legacy_url, releases=(BY_LEGACY,), node=names[parent.node], partition=parent.partition
+    )
+    with MasterServer(tmp_path / "as-instance", other_masters=(other,)) as near:
+        answer = near.operator.request(InstanceRequest("below", BY_LEGACY))
+        assert answer.master == pair.far.legacy_url
+        (child,) = pair.far.operator.tree(guid=parent.guid).children
+        assert (child.instance.title, child.instance.requester_guid) == ("user_below", parent.guid)
+        assert "source_instance_id" not in child.instance.sla
+        near.operator.request(InstanceRequest("below", BY_LEGACY, state=DESTROYED))
+        assert pair.far.operator.instance(guid=child.instance.guid).state is DESTROYED
 
 
 def test_two_orders_at_once_are_one_instance_there(pair: Pair) -> None:
