@@ -18,8 +18,39 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from slapos.master.legacy import LegacyListener
 from slapos.pki.certificates import CertificateInfo, describe_der
 
+CORK_BYTES = 64 * 1024  # what is longer is not gathered
 EXTENSION = "tls"
 LEGACY = "legacy"
+
+
+class CorkedTransport:
+    """Gathers what is written at once: head and body of an answer leave in one packet, with one call of the kernel."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._parts: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        """Sent before the event loop waits again."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+        if len(data) > CORK_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """After what was written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        parts, self._parts = self._parts, []
+        if parts:
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class TlsProtocol(HttpToolsProtocol):
@@ -29,7 +60,7 @@ class TlsProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection after its handshake."""
-        super().connection_made(transport)
+        super().connection_made(cast(Any, CorkedTransport(transport)))
         self._tls = _tls_extension(transport.get_extra_info("ssl_object"))
 
     def on_message_begin(self) -> None:
@@ -52,6 +83,10 @@ class LegacyProtocol(HttpToolsProtocol):
         super().__init__(**arguments)
         self._admission = Admission(app=self.app, listener=listener, names=names)
         self.app = self._admission
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection."""
+        super().connection_made(cast(Any, CorkedTransport(transport)))
 
     def on_message_begin(self) -> None:
         """A request begins: its scope is marked."""

@@ -27,6 +27,7 @@ KINDS = frozenset({"Computer", "ComputerPartition", "SoftwareRelease", "Software
 _LONG = 10**24  # from here on, writers of the field say ``long``
 _DIGITS_LIMIT = 4_000
 _SPECIAL = re.compile("[&<>\r]")
+_BRIEF = 200  # bytes of a document that holds one scalar: clients send the same few again and again
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -54,6 +55,8 @@ def dumps(value: Any) -> bytes:
 
 def loads(data: bytes, *, limits: Limits = DEFAULT_LIMITS, field: str = "body") -> Any:
     """The value; :class:`InputError` ``invalid-xml`` or ``too-large`` names ``field`` and the rule."""
+    if len(data) <= _BRIEF and data in _SCALAR_DOCUMENTS:
+        return _SCALAR_DOCUMENTS[data]
     root = parse(data, limits=limits, field=field)
     if root.tag != "marshal":
         raise invalid(field, "root", f"the root element is {root.tag[:100]!r}, not 'marshal'")
@@ -94,7 +97,7 @@ class _Writer:
         known = self._known.get(id(value))
         if known is not None:
             self.parts.append(f'<reference id="{known}"/>')
-        elif isinstance(value, Mapping):
+        elif type(value) is dict or isinstance(value, Mapping):
             self._container("dictionary", value, _flat(value), depth)
         elif isinstance(value, list):
             self._container("list", value, value, depth)
@@ -223,12 +226,13 @@ class _Reader:
             raise self._wrong("number", f"{text[:50]!r} is no {element.tag}") from error
 
     def _items(self, element: etree._Element) -> list[Any]:
-        if _has_text(element):
+        children = list(element)
+        if _is_text(element.text) or any(_is_text(child.tail) for child in children):
             raise self._wrong("text", f"{element.tag!r} holds text")
         self._depth += 1
         if self._depth > self._limits.depth:
             raise self._wrong("depth", f"it has more than {self._limits.depth} levels")
-        values = [self._read(child) for child in element]
+        values = [self._read(child) for child in children]
         self._depth -= 1
         return values
 
@@ -284,10 +288,8 @@ class _Reader:
         return invalid(self._field, rule, reason)
 
 
-def _has_text(element: etree._Element) -> bool:
-    if element.text and not element.text.isspace():
-        return True
-    return any(child.tail and not child.tail.isspace() for child in element)
+def _is_text(text: str | None) -> bool:
+    return text is not None and text != "" and not text.isspace()
 
 
 def _none(text: str) -> None:
@@ -322,6 +324,9 @@ def _unescaped(text: str) -> str:
     return unescape(text) if "&" in text else text
 
 
+_SCALAR_DOCUMENTS: dict[bytes, Any] = {
+    dumps(value): value for value in (None, False, True, "started", "stopped", "destroyed")
+}
 _SCALARS: Mapping[str, Callable[[str], Any]] = {
     "string": _unescaped,
     "unicode": _unescaped,

@@ -7,6 +7,7 @@ more than 2,048 levels.  Nothing is ever fetched.
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 
 from lxml import etree
@@ -28,6 +29,7 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+_own = threading.local()
 
 
 def parse(data: bytes, *, limits: Limits = DEFAULT_LIMITS, field: str = "body") -> etree._Element:
@@ -40,20 +42,27 @@ def parse(data: bytes, *, limits: Limits = DEFAULT_LIMITS, field: str = "body") 
         raise invalid(field, "encoding", f"it is not UTF-8: {error.reason} at byte {error.start}") from error
     if _DOCTYPE.match(data.removeprefix(b"\xef\xbb\xbf")):
         raise invalid(field, "doctype", "it declares a document type")
-    # Without a document type there are no entities to expand, and the size is bounded by us.
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=True,  # its own limit of one text is lower than ours
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        return etree.fromstring(data, parser)
+        return etree.fromstring(data, _parser())
     except (etree.XMLSyntaxError, ValueError) as error:
         raise invalid(field, "syntax", str(error)) from error
+
+
+def _parser() -> etree.XMLParser:
+    """One per thread: to make one takes longer than to parse a message."""
+    found: etree.XMLParser | None = getattr(_own, "parser", None)
+    if found is None:
+        # Without a document type there are no entities to expand, and the size is bounded by us.
+        found = _own.parser = etree.XMLParser(
+            encoding="utf-8",
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=True,  # its own limit of one text is lower than ours
+            remove_comments=True,
+            remove_pis=True,
+        )
+    return found
 
 
 def invalid(field: str, rule: str, reason: str) -> InputError:

@@ -98,7 +98,7 @@ def _placed(tx: Transaction, row: Row, chosen: Candidate, partition: str, now: f
         sentence = f"Allocated on {chosen.node}, which is offline since {quiet}; it starts when the node is back."
     else:
         sentence = f"Allocated on {chosen.node}; the node has not reported yet."
-    placed = instance_row(tx, row["number"]) or row  # with its place now
+    placed = {**row, "node": node_number(chosen.node), "partition": partition}
     touch(tx, placed, now, pending=False, reasons="[]", health=Health.WORKING.value, sentence=sentence)
     history.record(tx, about(row), "allocated", f"Allocated on {chosen.node}, partition {partition}.", by=by, now=now)
     _serve_shared(tx, row, now)

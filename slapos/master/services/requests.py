@@ -330,11 +330,14 @@ def _create(
         "health": Health.PENDING.value,
         **_sla_columns(request),
     }
-    number = int(_insert.value(tx, **values))
+    inserted = _insert.row(tx, **values)
+    assert inserted is not None
+    number = int(inserted["number"])
     if asking is None:
         _become_root.change(tx, of_number=number)
-    row = instance_row(tx, number)
-    assert row is not None
+    root = asking or {"tree": number, "root_title": request.title, "root_state": values["state"]}
+    of_root = {name: root[name] for name in ("tree", "root_title", "root_state")}
+    row = {**inserted, **of_root, "node": None, "partition": None, "addresses": None}
     by = history.actor(principal)
     history.record(
         tx, about(row), "requested", f"Requested: {request.release}, type {request.software_type}.", by=by, now=now
@@ -346,7 +349,7 @@ def _create(
 
 @prepared
 def _insert() -> Insert:
-    return insert(tables.instances).returning(tables.instances.c.number)
+    return insert(tables.instances).returning(*tables.instances.c)
 
 
 @prepared

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from slapos.master.storage import backups, migrate, postgresql, sqlite
@@ -31,7 +30,9 @@ Callback = Callable[[int, frozenset[str]], None]
 class Storage:
     """Thread-safe and blocking.  Made by :func:`open_storage`; end it with :meth:`close`."""
 
-    def __init__(self, *, url: str, readers: sqlite.Readers | postgresql.Readers, writers: Engine) -> None:
+    def __init__(
+        self, *, url: str, readers: sqlite.Readers | postgresql.Readers, writers: sqlite.Writers | postgresql.Writers
+    ) -> None:
         self.url = url
         self._readers = readers
         self._writers = writers
@@ -43,7 +44,7 @@ class Storage:
     @property
     def dialect(self) -> str:
         """``sqlite`` or ``postgresql``."""
-        return self._writers.dialect.name
+        return self._writers.engine.dialect.name
 
     @property
     def commits(self) -> int:
@@ -136,8 +137,8 @@ def open_storage(url: str, *, backup_directory: str | None = None) -> Storage:
     try:
         migrate.upgrade(url, backup_directory=backup_directory)
         if postgresql.is_postgresql(url):
-            return Storage(url=url, readers=postgresql.Readers(url), writers=postgresql.writer_engine(url))
-        return Storage(url=url, readers=sqlite.Readers(url), writers=sqlite.writer_engine(url))
+            return Storage(url=url, readers=postgresql.Readers(url), writers=postgresql.Writers(url))
+        return Storage(url=url, readers=sqlite.Readers(url), writers=sqlite.Writers(url))
     except OperationalError as error:
         raise unavailable(error) from error
 

@@ -7,7 +7,8 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -49,6 +50,23 @@ def reader_engine(url: str) -> Engine:
         isolation_level="REPEATABLE READ",
         connect_args={"options": "-c default_transaction_read_only=on"},
     )
+
+
+class Writers:
+    """Writing transactions."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = writer_engine(url)
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """One transaction; committed when the block ends without an error."""
+        with self.engine.connect() as connection, connection.begin():
+            yield Transaction(connection)
+
+    def dispose(self) -> None:
+        """Close the connection."""
+        self.engine.dispose()
 
 
 class Readers:

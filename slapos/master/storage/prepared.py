@@ -36,7 +36,7 @@ class Prepared:
         self.__doc__ = make.__doc__
         self._make = make
         self._statement: Any = None
-        self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
+        self._compiled: dict[tuple[str, ...], _Compiled] = {}
 
     @property
     def statement(self) -> Any:
@@ -77,10 +77,10 @@ class Prepared:
             self._for(tx.dialect, values).run(tx, values)
 
     def _for(self, dialect: Dialect, values: Mapping[str, Any]) -> _Compiled:
-        key = (dialect.name, tuple(values))
+        key = (dialect.name, *values)
         found = self._compiled.get(key)
         if found is None:
-            found = self._compiled[key] = _Compiled(self.statement, dialect, key[1])
+            found = self._compiled[key] = _Compiled(self.statement, dialect, key[1:])
         return found
 
 
@@ -107,6 +107,8 @@ class _Compiled:
             convert = bound.type.dialect_impl(dialect).bind_processor(dialect)
             if convert is not None:
                 self._converts.append((name, convert))
+        # SQLite's values have no names: often they come in the order in which the statement wants them.
+        self._as_given = self._positions == names and not self._constants and not self._converts
         returned = getattr(statement, "exported_columns", ())
         self._keys = tuple(column.key for column in returned)
         converts = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in returned]
@@ -115,6 +117,8 @@ class _Compiled:
 
     def sent(self, values: Mapping[str, Any]) -> tuple[str, Any]:
         """The SQL and the values as the driver wants them."""
+        if self._as_given:
+            return self._sql, tuple(values.values())
         given = {**self._constants, **values}
         for name, convert in self._converts:
             given[name] = convert(given[name])
@@ -130,7 +134,7 @@ class _Compiled:
 
     def to_row(self, found: Any) -> Row:
         """A mapping of the columns."""
-        row = dict(zip(self._keys, found, strict=True))
+        row = dict(zip(self._keys, found, strict=False))
         for key, convert in self._of_rows:
             row[key] = convert(row[key])
         return row

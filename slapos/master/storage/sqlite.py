@@ -8,7 +8,8 @@ here: immediate for the writer, deferred (one snapshot) for readers.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
@@ -37,7 +38,8 @@ def writer_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if not _is_begun(connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
@@ -48,15 +50,63 @@ def reader_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        if not _is_begun(connection):
             connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
+def _is_begun(connection: Connection) -> bool:
+    """By us, without SQLAlchemy, whose statements then join."""
+    driver: Any = connection.connection.dbapi_connection
+    return bool(driver.in_transaction)
+
+
 @prepared
 def _begin() -> TextClause:
     return text("BEGIN")
+
+
+@prepared
+def _begin_immediate() -> TextClause:
+    return text("BEGIN IMMEDIATE")
+
+
+@prepared
+def _commit() -> TextClause:
+    return text("COMMIT")
+
+
+class Writers:
+    """Writing transactions, on one connection that stays open."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = writer_engine(url)
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """One transaction; committed when the block ends without an error."""
+        if self._connection is None:
+            self._connection = self.engine.connect()
+        connection, transaction = self._connection, Transaction(self._connection)
+        try:
+            _begin_immediate.change(transaction)
+            yield transaction
+            if connection.in_transaction():
+                connection.commit()
+            else:
+                _commit.change(transaction)
+        except BaseException:
+            connection.rollback()
+            transaction.driver.rollback()
+            raise
+
+    def dispose(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+        self.engine.dispose()
 
 
 class Readers:

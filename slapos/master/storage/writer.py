@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, TextClause, text
+from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from slapos.master.storage import postgresql
+from slapos.master.storage import postgresql, sqlite
 from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Changes, Transaction, record_changes
 from slapos.model.errors import InternalError, Unavailable
@@ -71,9 +71,9 @@ class _Job:
 class Writer:
     """Runs functions one after the other, in groups; :meth:`write` blocks until the commit."""
 
-    def __init__(self, engine: Engine, *, on_commit: Callable[[Committed], None]) -> None:
+    def __init__(self, writers: sqlite.Writers | postgresql.Writers, *, on_commit: Callable[[Committed], None]) -> None:
         self.commits = 0
-        self._engine = engine
+        self._writers = writers
         self._on_commit = on_commit
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
@@ -163,23 +163,33 @@ class Writer:
         return again
 
     def _transaction(self, group: list[_Job]) -> Committed:
-        with self._engine.connect() as connection, connection.begin() as whole:
-            own, changes = Transaction(connection), Changes()
-            if len(group) > 1:
-                if own.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
-                for job in group:
-                    _run_in_savepoint(job, Transaction(connection), changes)
-            else:
-                _run_alone(group[0], Transaction(connection), changes)
-                if group[0].kept.error is not None:
-                    whole.rollback()
-                    return Committed(0, frozenset())
-            generation = record_changes(own, changes)
-            if changes:
-                postgresql.notify(connection, generation, changes.subjects)
+        changes = Changes()
+        try:
+            with self._writers.begin() as own:
+                _run_all(group, own.connection, changes)
+                generation = record_changes(own, changes)
+                if changes:
+                    postgresql.notify(own.connection, generation, changes.subjects)
+        except _NothingLeft:
+            return Committed(0, frozenset())
         self.commits += 1
         return Committed(generation, frozenset(changes.subjects))
+
+
+class _NothingLeft(Exception):
+    """The only function of a transaction failed."""
+
+
+def _run_all(group: list[_Job], connection: Connection, changes: Changes) -> None:
+    if len(group) == 1:
+        _run_alone(group[0], Transaction(connection), changes)
+        if group[0].kept.error is not None:
+            raise _NothingLeft
+        return
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
+    for job in group:
+        _run_in_savepoint(job, Transaction(connection), changes)
 
 
 def _run_in_savepoint(job: _Job, transaction: Transaction, changes: Changes) -> None:

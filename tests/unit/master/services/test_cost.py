@@ -37,7 +37,7 @@ def plans(storage: Storage, act: Callable[[], Any]) -> list[str]:
         return cursor
 
     original = prepared._Compiled.run
-    engines = (storage._writers, storage._readers.engine)
+    engines = (storage._writers.engine, storage._readers.engine)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepared._Compiled, "run", run)
         for engine in engines:
