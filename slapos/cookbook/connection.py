@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from typing import Any
 from slapos.build.recipe import Recipe
 from slapos.build.values import as_text
 from slapos.model.client import ClientConfig
-from slapos.model.errors import MachineError
+from slapos.model.errors import MachineError, NotFound
 from slapos.model.objects import Instance
-from slapos.slap.dialect import Asker, open_master
+from slapos.slap.dialect import Asker, field_client, open_master
 from slapos.slap.documents import instance_from_data
 from slapos.slap.interface import Master
 from slapos.system.files import read_json
@@ -57,21 +58,7 @@ def connection_text(recipe: Recipe, option: str, default: str = "") -> str:
 @contextmanager
 def client_of(recipe: Recipe) -> Iterator[Master]:
     """A client with the instance's identity; :class:`ProfileError` when nothing names a master."""
-    url = connection_text(recipe, "server-url")
-    if not url:
-        raise recipe.error(
-            "server-url",
-            "is missing, and there is no section [slap-connection] that has it.",
-            reference="missing-option",
-            hint="Run the profile in a partition; the node writes [slap-connection].",
-        )
-    config = ClientConfig(
-        master_url=url,
-        cert_file=connection_text(recipe, "cert-file"),
-        key_file=connection_text(recipe, "key-file"),
-        ca_file=connection_text(recipe, "ca-file"),
-        dialect=connection_text(recipe, "dialect"),
-    )
+    config = _config(recipe)
     asker = Asker(
         node=connection_text(recipe, "computer-id"),
         partition=connection_text(recipe, "partition-id"),
@@ -82,6 +69,20 @@ def client_of(recipe: Recipe) -> Iterator[Master]:
         yield client
     finally:
         client.close()
+
+
+def release_of_product(recipe: Recipe, product: str) -> str:
+    """The URL of the best release of a product; ``NotFound`` when the master has none."""
+    with contextlib.closing(field_client(_config(recipe))) as client:
+        releases = client.read("getSoftwareReleaseListFromSoftwareProduct", software_product_reference=product)
+    if not isinstance(releases, list) or not releases or not isinstance(releases[0], str):
+        raise NotFound(
+            f"The master has no release of the product {product[:100]!r}.",
+            reference="unknown-product",
+            context={"product": product},
+            hint="Name the release by its URL, or have the product added to the master.",
+        )
+    return releases[0]
 
 
 def instance_of(recipe: Recipe) -> Instance:
@@ -130,6 +131,24 @@ def as_json(value: Any) -> str:
 def flat(value: Any) -> str:
     """A value as flat text: a text itself, the rest as JSON."""
     return value if isinstance(value, str) else as_json(value)
+
+
+def _config(recipe: Recipe) -> ClientConfig:
+    url = connection_text(recipe, "server-url")
+    if not url:
+        raise recipe.error(
+            "server-url",
+            "is missing, and there is no section [slap-connection] that has it.",
+            reference="missing-option",
+            hint="Run the profile in a partition; the node writes [slap-connection].",
+        )
+    return ClientConfig(
+        master_url=url,
+        cert_file=connection_text(recipe, "cert-file"),
+        key_file=connection_text(recipe, "key-file"),
+        ca_file=connection_text(recipe, "ca-file"),
+        dialect=connection_text(recipe, "dialect"),
+    )
 
 
 def _has_section(recipe: Recipe) -> bool:

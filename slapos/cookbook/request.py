@@ -15,11 +15,15 @@ from slapos.cookbook.connection import (
     decoded_connection,
     flat,
     guid_of,
+    release_of_product,
 )
+from slapos.cookbook.pieces import of_the_field
 from slapos.model.errors import HyperopenxError, InputError, NotReady
 from slapos.model.objects import Instance, InstanceRequest
 from slapos.model.states import InstanceState
 from slapos.model.text import check_texts, check_title
+
+_PRODUCT = "product."
 
 
 class Request(Recipe):
@@ -99,13 +103,17 @@ class Request(Recipe):
         sla = {key: flat(value) for key, value in self._prefixed("sla-").items()}
         return InstanceRequest(
             title=_title(self.view),
-            release=self.text("software-url"),
+            release=self._release(),
             software_type=self.text("software-type", "") or "default",
             parameters=check_texts("config", self.parameters(self._prefixed("config-"))),
             sla=check_texts("sla", {key: value for key, value in sla.items() if value}),
             state=self._state(),
             shared=self.boolean("shared", False),
         )
+
+    def _release(self) -> str:
+        url = self.text("software-url").strip()
+        return release_of_product(self, url.removeprefix(_PRODUCT)) if url.startswith(_PRODUCT) else url
 
     def _prefixed(self, prefix: str) -> dict[str, Any]:
         return {name.removeprefix(prefix): self.value(name) for name in self.view if name.startswith(prefix)}
@@ -130,6 +138,8 @@ class Request(Recipe):
 
     def _set_state(self, guid: str, state: str, status: str) -> None:
         self.set("instance-guid", guid)
+        if of_the_field(self.view):
+            self.set("instance_guid", guid)
         self.set("instance-state", state)
         self.set("requested-state", str(self._state()))
         if not self.boolean("shared", False):

@@ -17,6 +17,7 @@ from slapos.build.values import dumps
 from slapos.model.objects import Instance
 from slapos.model.states import Health, InstanceState
 from slapos.slap.documents import instance_to_data
+from slapos.wire import marshal
 
 GUID = "SOFTINST-7"
 
@@ -144,6 +145,15 @@ def serving_master() -> Iterator[Master]:
             data = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json" if status < 400 else "application/problem+json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self) -> None:
+            """The XML dialect: the answer to a path with its query is a value."""
+            known = self.path in master.answers
+            data = marshal.dumps(master.answers[self.path]) if known else b""
+            self.send_response(200 if known else 404)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

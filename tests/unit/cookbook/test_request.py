@@ -137,3 +137,16 @@ def test_wrong_requests_never_leave(
     assert isinstance(error, InputError | ProfileError)
     assert field in (error.context.get("option"), error.context.get("field"))
     assert master.calls == []
+
+
+def test_a_product_is_its_best_release(partition: Partition, master: Master) -> None:
+    asked = "/getSoftwareReleaseListFromSoftwareProduct?software_product_reference="
+    master.answers |= {METHOD: answer(connection={"url": "u", "port": "1"}), f"{asked}wiki": ["/r/2", "/r/1"]}
+    profile = PROFILE.replace("hyperopenx:request", "slapos.cookbook:request")
+    product = profile.replace("/r/software.cfg", "product.wiki")
+    assert run(partition, master, product).outcome == "done"
+    assert [message["release"] for message in master.messages(METHOD)] == ["/r/2"]
+    assert partition.option("child", "instance_guid") == partition.option("child", "instance-guid") == "SOFTINST-8"
+    master.answers[f"{asked}none"] = []
+    report = run(partition, master, product.replace("product.wiki", "product.none"))
+    assert report.first_error is not None and report.first_error.reference == "unknown-product"
