@@ -126,6 +126,10 @@ PROBLEMS: Mapping[str, Problem] = {
     "no-such-master": Problem("No such other master is known", _MISSING),
     "other-master-unavailable": Problem("The master that serves it does not answer", _DOWN),
     "served-elsewhere": Problem("Another master serves it already", _CONFLICT),
+    "invalid-answer": Problem("What answers is no master of the protocol", _DOWN),
+    "not-in-dialect": Problem("That master has no such thing", _INPUT),
+    "no-place": Problem("It has no place at that master", _MISSING),
+    "no-hateoas": Problem("That master has no listings", _MISSING),
     "forwarding-loop": Problem("Masters send it to each other in a circle", _CONFLICT),
     # releases and their schemas
     "invalid-url": Problem("The URL is not usable", _INPUT),
