@@ -25,6 +25,7 @@ from slapos.master.endpoints import ROUTES
 from slapos.master.forwarding.forwarder import Forwarder
 from slapos.master.forwarding.identity import ourselves
 from slapos.master.hub import Hub
+from slapos.master.legacy import LegacyListener
 from slapos.master.peer import LegacyProtocol, TlsProtocol
 from slapos.master.presence import Presence
 from slapos.master.storage.blocking import may_block
@@ -53,11 +54,13 @@ class Server(uvicorn.Server):
         self._master = master
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Also opens the legacy listener."""
-        await super().startup(sockets)
+        """Also opens the legacy listener; one that cannot be opened is known before anything is served."""
         listener = self._master.insecure_legacy_listener
         if listener is None:
+            await super().startup(sockets)
             return
+        bound = _bound(listener)
+        await super().startup(sockets)
         protocol = functools.partial(
             LegacyProtocol,
             listener=listener,
@@ -66,14 +69,8 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        try:
-            opened = await asyncio.get_running_loop().create_server(
-                protocol, listener.host, listener.port, backlog=self.config.backlog
-            )
-        except OSError as error:
-            await self.shutdown()
-            raise legacy.refused(f"{listener.url} cannot be opened ({error.strerror or error})") from error
-        self.servers.append(opened)
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(protocol, sock=bound, backlog=self.config.backlog))
         logger.warning(listener.warning)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -86,6 +83,14 @@ class Server(uvicorn.Server):
         if self._hub.closed:
             self._hub.close()
         return await super().on_tick(counter)
+
+
+def _bound(listener: LegacyListener) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    try:
+        return socket.create_server((listener.host, listener.port), family=family)
+    except OSError as error:
+        raise legacy.refused(f"{listener.url} cannot be opened ({error.strerror or error})") from error
 
 
 def make_server(config: MasterConfig, storage: Storage) -> Server:
