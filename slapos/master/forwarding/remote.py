@@ -33,9 +33,9 @@ _ACCEPTED_KINDS = (errors.InputError, errors.NotFound, errors.Refused, errors.Co
 class Remote:
     """One other master.  Thread-safe."""
 
-    def __init__(self, other: OtherMaster) -> None:
+    def __init__(self, other: OtherMaster, client: FieldClient | None = None) -> None:
         self.other = other
-        self._client = FieldClient(
+        self._client = client or FieldClient(
             master_url=other.url, key_file=other.key, cert_file=other.cert, ca_file=other.ca, timeout=READ_SECONDS
         )
         self._slots = threading.BoundedSemaphore(SLOTS)
@@ -57,7 +57,7 @@ class Remote:
             self._raise(error)
         except HyperopenxError as error:
             self._raise(error)
-        return self._served(answer)
+        return None if asked.state is DESTROYED else self._served(answer)
 
     def run_id(self) -> str:
         """How it names itself; empty for a full master, which does not."""
@@ -127,7 +127,7 @@ class Remote:
 
     def _strange(self, reason: str) -> Unavailable:
         return Unavailable(
-            f"The answer of {self.other.name} is none of a master: {reason}.",
+            f"The answer of {self.other.name} is none of a master: {reason.rstrip('.')}.",
             reference="other-master-unavailable",
             context={"master": self.other.url, "reason": reason},
             hint="Check the section of this master in master.cfg.",
