@@ -198,6 +198,10 @@ def test_products(xml: Xml) -> None:
 def test_the_limit_of_a_message_is_configured(xml: Xml, release: str) -> None:
     assert xml.request("large", release, partition_parameter_xml={"a": "x" * 100_000}).status == 200
     assert xml.request("large", release, partition_parameter_xml={"a": "x" * 200_000}).status == 413
+    json = {"Content-Type": "application/json"}
+    for size, status in ((100_000, 403), (200_000, 413)):
+        body = b'{"instance_guid": "%s"}' % (b"x" * size)
+        assert xml.send("POST", "/slapos.get.v0.software_instance", body, json).status == status
 
 
 def test_no_defect(legacy: MasterServer) -> None:
