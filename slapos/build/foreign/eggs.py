@@ -164,8 +164,9 @@ class EggInstaller(zc.buildout.easy_install.Installer):  # type: ignore[misc]
         self._path = [*self._path, *(os.path.dirname(info) for found in below for info in found)]
         env = super()._make_env()
         own = {os.path.realpath(path) for path in zc.buildout.easy_install.buildout_and_setuptools_path}
+        keeps = _OF_BUILDOUT if self._dest is None else self.keeps  # who may not install finds buildout where it runs
         for project, dists in env._distmap.items():
-            if canonicalize_name(project) not in self.keeps:
+            if canonicalize_name(project) not in keeps:
                 dists[:] = [dist for dist in dists if os.path.realpath(dist.location) not in own]
         return env
 
