@@ -130,13 +130,25 @@ def built(node: OurNode) -> bool:
 
 
 def order(person: slap, release: str, title: str, kind: str = "default", **more: Any) -> ComputerPartition:
-    return person.registerOpenOrder().request(release, title, software_type=kind, **more)
+    return person.registerOpenOrder().request(release, title, **{"software_type": kind, **more})
+
+
+def published(
+    person: slap, release: str, title: str, until: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """What it publishes, once it does; with ``until`` once it is that."""
+
+    def look() -> dict[str, Any]:
+        return order(person, release, title, **more).getConnectionParameterDict()
+
+    return wait_for(
+        look, 90, f"{title} published", until=lambda found: bool(found) if until is None else found == until
+    )
 
 
 def connection(person: slap, release: str, title: str, kind: str = "default", **more: Any) -> dict[str, Any]:
-    """What it publishes, once it does."""
-    look = lambda: order(person, release, title, kind, **more).getConnectionParameterDict()  # noqa: E731
-    found = wait_for(look, 60, f"{title} published")
+    """What it publishes, once it serves there."""
+    found = published(person, release, title, software_type=kind, **more)
     wait_for(lambda: answers(found["url"]), 30, f"{title} serves")
     return found
 
@@ -197,15 +209,11 @@ def test_a_host_serves_shared_instances(person: slap, node: OurNode) -> None:
     release = str(node.directory / "releases" / "shared" / "software.cfg")
     person.registerSupply().supply(release, NODE)
     order(person, release, "host")
-    ask = lambda: order(person, release, "mine", shared=True, partition_parameter_kw={"question": "é?"})  # noqa: E731
-    found = wait_for(lambda: ask().getConnectionParameterDict(), 90, "the shared instance got its answer")
-    assert found == {"answer": "for é?"}
-    look = lambda: order(  # noqa: E731
-        person, release, "asker", "asker", partition_parameter_kw={"question": "2"}
-    ).getConnectionParameterDict()
-    assert wait_for(look, 90, "the asker got its own") == {"answer": "for 2"}
-    served = lambda: order(person, release, "host").getConnectionParameterDict()  # noqa: E731
-    wait_for(served, 30, "the host counts", until=lambda said: said == {"served": "2"})
+    mine: dict[str, Any] = {"shared": True, "partition_parameter_kw": {"question": "é?"}}
+    assert published(person, release, "mine", **mine) == {"answer": "for é?"}
+    asker: dict[str, Any] = {"software_type": "asker", "partition_parameter_kw": {"question": "2"}}
+    assert published(person, release, "asker", **asker) == {"answer": "for 2"}
+    published(person, release, "host", until={"served": "2"})
     for title, kind in (("asker", "asker"), ("host", "default")):
         order(person, release, title, kind, state="destroyed")
     wait_for(lambda: len(node.busy()) == 3, 60, "they are gone")

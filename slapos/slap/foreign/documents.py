@@ -43,6 +43,7 @@ RESERVED = frozenset(
 )
 _OF_SHARED = frozenset({"slave_title", "slave_reference", "slap_software_type", "timestamp"})
 _HEALTHS = {"#access": Health.OK, "#error": Health.ERROR, "#building": Health.WORKING}
+_TIMESTAMP_DIGITS = 24
 SILENT = "its master does not say how it is"
 
 
@@ -229,9 +230,11 @@ def timestamp(value: Any) -> int:
     text = str(value if value is not None else "").strip()
     try:
         number = Decimal(text or "0")
-        return int(number) if number == number.to_integral_value() else int(number * 1_000_000)
-    except (InvalidOperation, ValueError, OverflowError):
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number.adjusted() > _TIMESTAMP_DIGITS:
+        return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:6], "big")
+    return int(number) if number == number.to_integral_value() else int(number * 1_000_000)
 
 
 def _health(access: Any, wanted: InstanceState, connection: Mapping[str, str]) -> tuple[Health, str]:
