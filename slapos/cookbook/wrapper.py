@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import sys
 from typing import ClassVar
 
 from slapos.build.recipe import Description, OptionsView, Recipe
@@ -18,7 +19,9 @@ from slapos.system.files import write_if_changed
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGNALS = frozenset({"HUP", "USR1", "USR2", "WINCH", "INT", "QUIT", "TERM", "ALRM", "PIPE", "CONT"})
-_UNSUPPORTED = ("private-tmpfs", "redirect-signal")
+_SIZE = re.compile("[0-9]+[kKmMgG%]?")
+_LAUNCHER = "slapos.cookbook.launcher"
+_REDIRECTED = {"redirect-stdout": ">>", "redirect-stderr": "2>>"}
 _SERVICE_DIRECTORIES = ("etc/service", "etc/run")
 
 
@@ -34,6 +37,8 @@ class Wrapper(Recipe):
         "sig-ign": "",
         "redirect-stdout": "",
         "redirect-stderr": "",
+        "redirect-signal": "",
+        "private-tmpfs": "",
         "hash-files": "",
         "hash-existing-files": "",
         "hash-in-name": "false",
@@ -46,14 +51,14 @@ class Wrapper(Recipe):
     @classmethod
     def describe(cls, name: str, options: OptionsView) -> Description:
         """``path``: the wrapper, without the hash that ``hash-in-name`` appends."""
-        for option in _UNSUPPORTED:
-            if options.text(option, ""):
-                raise options.error(
-                    option, "is not supported.", reference="unsupported-option", hint="Do it in the program itself."
-                )
-        signal = options.text("reload-signal", "HUP").removeprefix("SIG")
-        if signal not in _SIGNALS:
-            raise options.error("reload-signal", f"{signal[:20]!r} is no signal for this.", reference="invalid-option")
+        for option in ("reload-signal", "redirect-signal"):
+            signal = options.text(option, "").removeprefix("SIG")
+            if signal and signal not in _SIGNALS:
+                raise options.error(option, f"{signal[:20]!r} is no signal for this.", reference="invalid-option")
+        if options.text("redirect-signal", "") and not any(options.text(option, "") for option in _REDIRECTED):
+            raise options.error(
+                "redirect-signal", "makes no sense without redirected output.", reference="invalid-option"
+            )
         return Description(outputs={"path": file_below(options, "wrapper-path", "")})
 
     def install(self) -> list[str]:
@@ -79,9 +84,27 @@ class Wrapper(Recipe):
         arguments = [check_argument(self, "command-line", word) for word in words(self, "command-line")]
         if not arguments:
             raise self.error("command-line", "names no program.", reference="missing-option")
-        return exec_script(arguments, self._preparation())
+        launcher = self._launcher()
+        redirected = "--stdout" in launcher or "--stderr" in launcher
+        return exec_script([*launcher, *arguments], self._preparation(by_launcher=redirected))
 
-    def _preparation(self) -> list[str]:
+    def _launcher(self) -> list[str]:
+        """What starts the program where a shell cannot do what is asked for; empty when it can."""
+        given = []
+        for line in self.lines("private-tmpfs", ()):
+            size, _, path = line.partition(" ")
+            if not _SIZE.fullmatch(size) or not path.strip():
+                raise self.error("private-tmpfs", f"{line[:80]!r} is not 'size path'.", reference="invalid-option")
+            given += ["--tmpfs", size, check_argument(self, "private-tmpfs", path.strip())]
+        signal = self.text("redirect-signal", "").removeprefix("SIG")
+        if signal or of_the_field(self.view):
+            for option in _REDIRECTED:
+                target = check_argument(self, option, self.text(option, ""))
+                given += [f"--{option.removeprefix('redirect-')}", target] if target else []
+            given += ["--signal", signal] if signal else []
+        return [sys.executable, "-I", "-m", _LAUNCHER, *given, "--"] if given else []
+
+    def _preparation(self, *, by_launcher: bool) -> list[str]:
         """Shell lines before ``exec``, in the order in which a program wants them done."""
         result = [f"export {key}={shlex.quote(value)}" for key, value in self._environment().items()]
         if self.boolean("reserve-cpu", False):
@@ -94,14 +117,20 @@ class Wrapper(Recipe):
             result.append(f"trap '' {' '.join(ignored)}")
         awaited = [check_argument(self, "wait-for-files", path) for path in self.names("wait-for-files", ())]
         result += [f"until [ -e {shlex.quote(path)} ]; do sleep 0.2; done" for path in awaited]
-        for option, operator in (("redirect-stdout", ">>"), ("redirect-stderr", "2>>")):
-            target = check_argument(self, option, self.text(option, ""))
-            if target:
-                result.append(f"exec {operator}{shlex.quote(target)}")
+        if by_launcher:
+            result.append("trap '' USR1")  # until the launcher is there
+        else:
+            result += self._redirections()
         pidfile = check_argument(self, "pidfile", self.text("pidfile", ""))
         if pidfile:
             result.append(f"echo $$ > {shlex.quote(pidfile)}")
         return result
+
+    def _redirections(self) -> list[str]:
+        found = (
+            (check_argument(self, option, self.text(option, "")), operator) for option, operator in _REDIRECTED.items()
+        )
+        return [f"exec {operator}{shlex.quote(target)}" for target, operator in found if target]
 
     def _environment(self) -> dict[str, str]:
         """Variables of the option ``environment``: lines ``NAME=value``, or a Python dictionary."""

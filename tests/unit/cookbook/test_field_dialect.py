@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +79,66 @@ def test_a_processor_of_its_own_is_asked_for(partition: Partition) -> None:
     assert (partition.directory / ".slapos-cpu-exclusive").read_text() == f"{done.pid}\n"
 
 
-@pytest.mark.parametrize("option", ["private-tmpfs = 1g /tmp", "redirect-signal = HUP"])
-def test_an_option_that_cannot_be_honoured_says_so(partition: Partition, option: str) -> None:
-    with pytest.raises(ProfileError, match="is not supported") as caught:
-        partition.done(WRAPPER + f"command-line = /bin/true\n{option}\n")
-    assert caught.value.context["option"] == option.split(maxsplit=1)[0]
+ECHO = """
+import os, signal, sys, time
+signal.signal(signal.SIGHUP, lambda *_: print("told", flush=True))
+signal.signal(signal.SIGTERM, lambda *_: (print("ended", file=sys.stderr), sys.exit(3)))
+print(os.getppid(), *sys.argv[1:], flush=True)
+while True:
+    time.sleep(0.01)
+"""
+
+
+def test_redirected_output_is_rotated_and_signals_are_passed_on(partition: Partition) -> None:
+    (partition.directory / "log").mkdir(parents=True)
+    program, log = partition.directory / "program.py", partition.directory / "log"
+    program.write_text(ECHO)
+    text = f"command-line = {sys.executable} {program} a ${{given:x}}\nredirect-signal = HUP\n"
+    text += f"redirect-stdout = {log}/out\nredirect-stderr = {log}/err\npidfile = {log}/pid\n"
+    partition.done(WRAPPER + text, given=GIVEN)
+    with subprocess.Popen([partition.directory / "etc/service/show", "more"]) as service:
+        wait_for(lambda: read(log / "out"))
+        assert read(log / "out") == f"{service.pid} a {HOSTILE} more\n" and read(log / "pid") == f"{service.pid}\n"
+        (log / "out").rename(log / "out.1")
+        service.send_signal(signal.SIGUSR1)
+        wait_for(lambda: read(log / "out"))
+        assert read(log / "out") == "told\n" and "told" not in read(log / "out.1")
+        service.terminate()
+        assert service.wait(60) == 3
+    assert read(log / "err") == "ended\n"
+
+
+def test_output_goes_into_files_as_the_field_asks(partition: Partition) -> None:
+    text = "command-line = /bin/sh -c 'echo out; echo err >&2; kill -9 $$'\nredirect-stdout = ${:redirect-stderr}\n"
+    partition.done(WRAPPER + text + "redirect-stderr = ${buildout:directory}/both\n")
+    done = subprocess.run([partition.directory / "etc/service/show"], timeout=60, check=False)
+    assert done.returncode == 128 + 9
+    assert read(partition.directory / "both") == "out\nerr\n"
+
+
+def test_a_file_system_of_its_own(partition: Partition) -> None:
+    private = partition.directory / "private"
+    text = f"private-tmpfs = 1m {private}\ncommand-line = /bin/sh -c 'touch $0/x; id -u; ls $0; df -k $0' {private}\n"
+    partition.done(WRAPPER + text)
+    done = subprocess.run(
+        [partition.directory / "etc/service/show"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if "user namespace" in done.stderr:
+        pytest.skip("this machine gives no user namespaces")
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [str(os.getuid()), "x"] and lines[3].split()[1] == "1024", done
+    assert os.listdir(private) == []
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 TEMPLATE = "[buildout]\nparts = t\n[t]\nrecipe = slapos.recipe.template{}\n"

@@ -89,7 +89,8 @@ def test_variables_may_be_a_dictionary(partition: Partition) -> None:
         ("command-line =", {}, "command-line", "missing-option"),
         ("", {}, "command-line", "missing-option"),
         ("command-line = /bin/true\nreload-signal = KILL", {}, "reload-signal", "invalid-option"),
-        ("command-line = /bin/true\nprivate-tmpfs = 1g /tmp", {}, "private-tmpfs", "unsupported-option"),
+        ("command-line = /bin/true\nprivate-tmpfs = much /tmp", {}, "private-tmpfs", "invalid-option"),
+        ("command-line = /bin/true\nredirect-signal = HUP", {}, "redirect-signal", "invalid-option"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_option(
