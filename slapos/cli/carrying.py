@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from slapos.cli.output import say
 from slapos.cli.parameters import is_structured, serialise
-from slapos.model.errors import HyperopenxError
+from slapos.model.errors import HyperopenxError, InputError
 from slapos.model.objects import DEFAULT_SOFTWARE_TYPE
 
 if TYPE_CHECKING:
+    from slapos.model.objects import InstanceRequest
     from slapos.schema.release import ReleaseSchema
 
 
@@ -31,6 +32,19 @@ def carried(
     if schema.serialisation(*kind) == "xml":
         return serialise(values, False)
     return serialise(schema.typed(kind[0], serialise(values, True), kind[1]), True)
+
+
+def remark(order: InstanceRequest) -> None:
+    """Say what the schema of its release has against an order; nothing is refused."""
+    schema = readable_schema(order.release)
+    if schema is None or not order.parameters:
+        return
+    for sentence in schema.warnings(order.software_type, order.shared):
+        say(f"Remark: {sentence}")
+    try:
+        schema.validate(order.software_type, order.parameters, order.shared)
+    except InputError as error:
+        say(f"Remark: the schema of the release does not allow this: {error.message}")
 
 
 def readable_schema(release: str) -> ReleaseSchema | None:

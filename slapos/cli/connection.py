@@ -40,6 +40,13 @@ def open_client(cfg: str | None = None) -> Person:
     return open_foreign_person(config)
 
 
+def master_checks(cfg: str | None = None) -> bool:
+    """Whether the master compares orders with the schema of their release: those of the field do not."""
+    from slapos.slap.config import load_client_config
+
+    return not load_client_config(cfg or given_cfg()).foreign
+
+
 def open_own_client(cfg: str | None = None) -> Client:
     """For what only our own masters have; :class:`InputError` ``not-in-dialect`` for another one."""
     from slapos.slap.config import load_client_config

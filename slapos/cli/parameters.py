@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
 
 import yaml
 
@@ -17,7 +18,7 @@ from slapos.model.errors import InputError
 from slapos.model.text import check_text
 
 STRUCTURE_KEY = "_"
-FILE_ENDINGS = (".json", ".yaml", ".yml")
+FILE_ENDINGS = (".json", ".yaml", ".yml", ".xml")
 DEPTH_LIMIT = 60  # levels; the master takes 64
 
 
@@ -92,16 +93,16 @@ def read_pair(word: str) -> tuple[str, Any]:
 
 
 def read_file(path: str) -> dict[str, Any]:
-    """The object in a ``.json``, ``.yaml`` or ``.yml`` file."""
+    """The object in a ``.json``, ``.yaml`` or ``.yml`` file, or the texts of a ``.xml`` one."""
     if not path.endswith(FILE_ENDINGS):
         raise InputError(
-            f"{path}: parameters are read from .json, .yaml or .yml files.",
+            f"{path}: parameters are read from .json, .yaml, .yml or .xml files.",
             reference="invalid-parameters",
             context={"file": path},
         )
     try:
         with open(path, encoding="utf-8") as stream:
-            data = json.load(stream) if path.endswith(".json") else yaml.safe_load(stream)
+            data = _READERS.get(os.path.splitext(path)[1], yaml.safe_load)(stream)
     except FileNotFoundError:
         raise InputError(
             f"{path}: there is no such file.",
@@ -123,6 +124,20 @@ def read_file(path: str) -> dict[str, Any]:
             context={"file": path},
         )
     return {str(key): value for key, value in data.items()}
+
+
+def _read_xml(stream: TextIO) -> dict[str, str]:
+    """The field's document of parameters; an empty element is an empty text."""
+    from slapos.wire.parameter_document import loads
+
+    try:
+        return {key: value or "" for key, value in loads(stream.read(), field=stream.name).items()}
+    except InputError as error:
+        error.context["file"] = stream.name
+        raise
+
+
+_READERS: Mapping[str, Callable[[TextIO], Any]] = {".json": json.load, ".xml": _read_xml}
 
 
 def is_structured(values: Mapping[str, Any]) -> bool:

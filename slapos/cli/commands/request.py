@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slapos.cli.carrying import carried
-from slapos.cli.connection import open_client, release_url
+from slapos.cli.carrying import carried, remark
+from slapos.cli.connection import master_checks, open_client, release_url
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit, say
 from slapos.cli.parameters import read_parameters, read_texts
@@ -38,7 +38,7 @@ STATES = [str(state) for state in InstanceState]
     metavar="KEY=VALUE…|FILE",
     help="Texts as key=value, other values as key:=json, or a .json or .yaml file.",
 )
-@click.option("--parameters-file", metavar="FILE", help="A .json or .yaml file; --parameters override it.")
+@click.option("--parameters-file", metavar="FILE", help="A .json, .yaml or .xml file; --parameters override it.")
 @click.option(
     "--force-serialisation", type=click.Choice(["xml", "json-in-xml"]), help="Instead of what the release says."
 )
@@ -53,7 +53,10 @@ def request(title: str, release: str | None, **options: Any) -> None:  # fmt: sk
     --parameters and --sla each replace all that were given before. Exit code 75 says: accepted, not served yet.
     """
     client = open_client()
-    instance = client.request(make_order(title, release, options, find_instance(client, title)))
+    order = make_order(title, release, options, find_instance(client, title))
+    if not master_checks():
+        remark(order)
+    instance = client.request(order)
     if options["wait"]:
         instance = wait(client, instance, options["timeout"])
     emit(dataclasses.asdict(instance), lambda: instance_view(instance))

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from slapos.cli.parameters import carried_values, is_structured, read_pair, read_parameters, read_texts, serialise
 from slapos.model.errors import InputError
+from slapos.wire import parameter_document
+
+NONE = '<parameter id="none"/></instance>'
 
 
 def test_pair_keeps_everything_after_the_first_equals_sign() -> None:
@@ -43,8 +46,15 @@ def test_words_override_the_file(tmp_path: Path, name: str) -> None:
     assert read_parameters([str(file)]) == {"title": "from file", "count": 3}
 
 
+def test_the_document_of_the_field_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "p.xml"
+    file.write_text(parameter_document.dumps({"title": "é ${x}", "port": "80"}).replace("</instance>", NONE))
+    assert read_parameters([], str(file)) == {"title": "é ${x}", "port": "80", "none": ""}
+
+
 @pytest.mark.parametrize(
-    ("name", "content"), [("p.json", "{"), ("p.json", "[1]"), ("p.yaml", "a: [1"), ("p.txt", "{}"), ("p.json", None)]
+    ("name", "content"),
+    [("p.xml", "<a"), ("p.json", "{"), ("p.json", "[1]"), ("p.yaml", "a: [1"), ("p.txt", "{}"), ("p.json", None)],
 )
 def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, content: str | None) -> None:
     file = tmp_path / name

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slapos.cli.carrying import remark
 from slapos.cli.commands.request import find_instance, make_order, not_ready
 from slapos.model.errors import InputError, NotFound
 from slapos.model.objects import Instance
@@ -39,6 +41,23 @@ def test_new_one_needs_a_release(release: str) -> None:
     assert caught.value.reference == "release-needed"
     order = make_order("shop", release, {**NOTHING, "parameters": ("a=1",)}, None)
     assert (order.software_type, order.parameters, order.sla, order.state) == ("default", {"a": "1"}, {}, None)
+
+
+DESCRIPTOR = {
+    "software-type": {"default": {"request": "in.json", "response": "out.json", "serialisation": "json-in-xml"}}
+}
+
+
+def test_a_master_that_does_not_check_makes_us_remark(release: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(f"{release}.json").write_text(json.dumps(DESCRIPTOR))
+    schema = {"type": "object", "properties": {"port": {"type": "integer", "maximum": 9}}}
+    Path(release).with_name("in.json").write_text(json.dumps(schema))
+    remark(make_order("shop", release, {**NOTHING, "parameters": ("port:=7",)}, None))
+    assert capsys.readouterr().err == ""
+    remark(make_order("shop", release, {**NOTHING, "parameters": ("port:=70",)}, None))
+    assert "the schema of the release does not allow this: " in capsys.readouterr().err
+    remark(make_order("shop", release, {**NOTHING, "parameters": ("port:=7",), "software_type": "other"}, None))
+    assert "does not describe the software type 'other'" in capsys.readouterr().err
 
 
 def test_what_is_not_given_stays(release: str) -> None:
