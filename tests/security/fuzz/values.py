@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TypeVar
+
 from hypothesis import strategies as st
+
+T = TypeVar("T")
 
 HOSTILE = (
     "",
@@ -57,9 +62,16 @@ HOSTILE = (
 )
 
 
+@functools.cache  # a new strategy is examined anew at each draw
 def one_in(count: int) -> st.SearchStrategy[bool]:
     """True once in ``count``; in the middle, because generators favour ends."""
     return st.integers(1, count).map(lambda number: number == (count + 1) // 2)
+
+
+@functools.cache
+def among(*choices: T) -> st.SearchStrategy[T]:
+    """One of these."""
+    return st.sampled_from(choices)
 
 
 def mostly(right: st.SearchStrategy[str], wrong: st.SearchStrategy[str], *, share: int = 8) -> st.SearchStrategy[str]:
@@ -91,13 +103,17 @@ broken_text = st.sampled_from(
 )
 
 
-@st.composite
+fillers = st.binary(max_size=8) | broken_text
+mutations = st.sampled_from(("cut", "exchange", "put", "double", "drop"))
+shares = st.floats(0.0, 1.0, exclude_max=True)
+lengths = st.integers(0, 20)
+
+
 def mutated(draw: st.DrawFn, original: bytes) -> bytes:
     """``original`` cut, doubled, with bytes exchanged or put in."""
-    position = draw(st.integers(0, len(original)))
-    end = draw(st.integers(position, min(len(original), position + 20)))
-    filler = draw(st.binary(max_size=8) | broken_text)
-    kind = draw(st.sampled_from(("cut", "exchange", "put", "double", "drop")))
+    position = int(draw(shares) * (len(original) + 1))
+    end = min(len(original), position + draw(lengths))
+    filler, kind = draw(fillers), draw(mutations)
     pieces = {
         "cut": original[:position],
         "exchange": original[:position] + filler + original[end:],
