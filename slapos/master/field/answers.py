@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,16 @@ _STATUS = {
 }
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """An answer as it travels; ``tag`` is its entity tag, "" when it must not be kept."""
+
+    body: bytes
+    media_type: str
+    status: int
+    tag: str
+
+
 def status_of(error: HyperopenxError) -> int:
     """The HTTP status of ``error`` in this dialect."""
     if error.reference in _STATUS:
@@ -32,23 +43,25 @@ def status_of(error: HyperopenxError) -> int:
     return {202: 408, 507: 500}.get(status, status)
 
 
-def encoded(answer: FieldAnswer) -> tuple[bytes, str, int]:
-    """Body, media type and status."""
+def encoded(answer: FieldAnswer, *, kept: bool = False) -> Encoded:
+    """As bytes; ``kept``: the client may keep it, until it is another."""
     if isinstance(answer, Marshalled):
-        return marshal.dumps(answer.value), XML, answer.status
-    return answer.text.encode("utf-8"), TEXT, answer.status
+        body, media_type = marshal.dumps(answer.value), XML
+    else:
+        body, media_type = answer.text.encode("utf-8"), TEXT
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"' if kept and answer.status == 200 else ""
+    return Encoded(body, media_type, answer.status, tag)
 
 
-def to_response(request: Request, answer: tuple[bytes, str, int]) -> Response:
-    """With an entity tag where it was read; 304 for who has it."""
-    body, media_type, status = answer
-    if request.method not in ("GET", "HEAD") or status != 200:
-        return Response(body, status, media_type=media_type)
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {**CACHED, "ETag": tag}
-    if tag in [each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")]:
+def to_response(request: Request, answer: Encoded) -> Response:
+    """304 for who has it already.  What is made for one call, as a private key is, is kept nowhere."""
+    if not answer.tag:
+        return Response(answer.body, answer.status, {"Cache-Control": "no-store"}, answer.media_type)
+    headers = {**CACHED, "ETag": answer.tag}
+    known = [each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")]
+    if answer.tag in known:
         return Response(status_code=304, headers=headers)
-    return Response(body, status, headers, media_type)
+    return Response(answer.body, answer.status, headers, answer.media_type)
 
 
 def to_error_response(error: HyperopenxError, route: FieldRoute) -> Response:

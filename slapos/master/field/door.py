@@ -14,7 +14,7 @@ from starlette.responses import Response
 from slapos.master.calls import Call, Preparation
 from slapos.master.desk import Desk, Done, ToWrite
 from slapos.master.dispatch import BRIEF_BYTES, Dispatcher
-from slapos.master.field.answers import encoded, to_response
+from slapos.master.field.answers import Encoded, encoded, to_response
 from slapos.master.field.caller import LEGACY_PERSON, LEGACY_PROJECT, Asking, Caller, caller_of
 from slapos.master.field.identification import legacy_node
 from slapos.master.field.routes import FieldAnswer, FieldRoute, parse
@@ -28,7 +28,6 @@ from slapos.model.principal import Principal
 
 FORM = "application/x-www-form-urlencoded"
 LARGE = 64 * 1024  # bytes; more is read for proven callers only
-Encoded = tuple[bytes, str, int]  # body, media type, status
 ReadBody = Callable[[Request], Awaitable[bytes]]
 
 
@@ -66,7 +65,7 @@ class FieldDoor:
 
         if written:
             return ToWrite(lambda tx: encoded(act(tx, dispatcher.identify(tx, asking))))
-        return Done(encoded(dispatcher.read(asking, act)))
+        return Done(encoded(dispatcher.read(asking, act), kept=True))
 
     def _understand(
         self, route: FieldRoute, caller: Caller, message: Mapping[str, Any]

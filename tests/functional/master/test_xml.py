@@ -373,8 +373,9 @@ def test_a_new_node_and_its_certificates(site: Site) -> None:
     assert site.operator.post("revokeComputerCertificate", computer_id=reference).status == 200
     assert certified(site.master, reference).get("getFullComputerInformation", computer_id=reference).status == 401
     place = next(each for each in site.information()["_computer_partition_list"] if each.state["_need_modification"])
-    answer = site.node.get("getComputerPartitionCertificate", **site.at(place.arguments[1])).value
-    assert answer == {"certificate": "", "key": ""}
+    reply = site.node.get("getComputerPartitionCertificate", **site.at(place.arguments[1]))
+    assert reply.value == {"certificate": "", "key": ""}
+    assert (reply.headers["cache-control"], "etag" in reply.headers) == ("no-store", False)
 
 
 def test_products(site: Site) -> None:
