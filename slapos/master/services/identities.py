@@ -64,7 +64,7 @@ def create_token(tx: Transaction, principal: Principal, enrolment: Enrolment, no
     check(principal, Action.TOKEN_CREATE, Subject(project=enrolment.project))
     _check_enrolment(tx, enrolment)
     ensure_project(tx, enrolment.project, now)
-    token = secrets.token_urlsafe(32)
+    token = secrets.token_hex(32)  # with a dash at its front, tools would take it for an option
     values = {
         "digest": _digest(token),
         "project": enrolment.project,

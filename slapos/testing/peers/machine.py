@@ -164,6 +164,7 @@ class PeerMachine:
 
     def _launch(self, environment: Mapping[str, str] | None) -> Launch:
         own = {"HOME": self.directory, "USER": USER, "LOGNAME": USER, "PATH": _PATH, "LC_ALL": "C.UTF-8"}
+        own["PYTHONWARNINGS"] = "ignore"  # the real client says at each request that it verifies nobody
         return Launch(environment={**own, **(environment or {})})
 
     def _is_within(self, pid: int) -> bool:

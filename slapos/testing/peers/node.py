@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import glob
+import os
+from configparser import RawConfigParser
 from types import TracebackType
 from typing import Self
 
@@ -14,32 +16,17 @@ DONE, FAILED, PROMISE_FAILED, OFFLINE = 0, 1, 2, 3
 _COMMAND_SECONDS = 240.0
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """The text of a certificate and its key, as the real client wants them."""
-
-    certificate: str
-    key: str
-
-
 class RealCommand:
     """``with RealCommand(proxy.url, rest_url=proxy.rest_url) as slapos: slapos("request", "title", release)``.
 
     The command line of a person.  ``rest_url`` is needed where the master does not tell its own (slapproxy).
     """
 
-    def __init__(
-        self,
-        master_url: str,
-        *,
-        rest_url: str = "",
-        credentials: Credentials | None = None,
-        shared: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, master_url: str, *, rest_url: str = "", shared: tuple[str, ...] = ()) -> None:
         self.machine = PeerMachine(shared=shared)
         self.master_url = master_url
         self.rest_url = rest_url
-        self.credentials = credentials
+        self._configuration = ""
 
     def __call__(self, *words: str, timeout: float = _COMMAND_SECONDS) -> Completed:
         """``slapos <first word(s)> --cfg … <the rest>``: a command of two words is given as one, ``"service list"``."""
@@ -51,22 +38,31 @@ class RealCommand:
         path = self.machine.write("script.py", script)
         return self("console", path)
 
-    @property
-    def _configuration(self) -> str:
-        return self.machine.path("slapos-client.cfg")
+    def configure(self, token: str) -> None:
+        """``slapos configure client``: with a certificate from then on, whose key the master makes."""
+        web = ("--master-url-web", self.master_url)
+        command = ("slapos", "configure", "client", "--master-url", self.master_url, *web, "--token", token)
+        checked(self.machine.run(*command))
+        self._configuration = self.machine.path(".slapos/slapos-client.cfg")
 
-    def _text(self) -> str:
+    def use(self, certificate_path: str, key_path: str) -> None:
+        """The certificate of a person from then on, as texts copied from these files."""
+        for name, path in (("certificate", certificate_path), ("key", key_path)):
+            with open(path, encoding="utf-8") as stream:
+                self.machine.write(f"person/{name}.pem", stream.read(), mode=0o600)
+        at = self.machine.path
+        lines = [f"cert_file = {at('person/certificate.pem')}", f"key_file = {at('person/key.pem')}"]
+        self._configuration = self.machine.write("slapos-client.cfg", self._text(*lines))
+
+    def _text(self, *console: str) -> str:
         lines = ["[slapos]", f"master_url = {self.master_url}"]
         if self.rest_url:
             lines.append(f"master_rest_url = {self.rest_url}")
-        lines.append("[slapconsole]")
-        if self.credentials is not None:
-            lines += credential_lines(self.machine, self.credentials)
-        return "\n".join([*lines, ""])
+        return "\n".join([*lines, "[slapconsole]", *console, ""])
 
     def __enter__(self) -> Self:
         self.machine.open()
-        self.machine.write("slapos-client.cfg", self._text())
+        self._configuration = self.machine.write("slapos-client.cfg", self._text())
         return self
 
     def __exit__(
@@ -89,7 +85,6 @@ class RealNode:
         *,
         computer_id: str = "local_computer",
         partitions: int = 3,
-        credentials: Credentials | None = None,
         options: tuple[str, ...] = (),
         shared: tuple[str, ...] = (),
     ) -> None:
@@ -97,11 +92,12 @@ class RealNode:
         self.master_url = master_url
         self.computer_id = computer_id
         self.partitions = partitions
-        self.credentials = credentials
         self.options = options
+        self._credentials: list[str] = []
 
     def __call__(self, command: str, *words: str, timeout: float = _COMMAND_SECONDS) -> Completed:
         """``slapos node <command> --cfg …``; the whole output of ``--verbose`` is kept in ``node.log`` too."""
+        self._let_overwrite()
         done = self.machine.run(
             "slapos", "node", command, "--cfg", self._configuration, "--verbose", *words, timeout=timeout
         )
@@ -109,6 +105,23 @@ class RealNode:
             stream.write(f"--- slapos node {command} {' '.join(words)}: {done.code}, {done.seconds:.1f} s\n")
             stream.write(f"{done.text}\n")
         return done
+
+    def register(self, name: str, token: str) -> str:
+        """``slapos node register``, which wants to be root of its machine; the reference that the master gave.
+
+        Of the files that it writes, the certificate and the key (made by the master) are used from then on.
+        """
+        written = self.machine.path("registered/slapos.cfg")
+        command = ("slapos", "node", "register", name, "--cfg", written, "--token", token)
+        urls = ("--master-url", self.master_url, "--master-url-web", self.master_url)
+        checked(self.machine.run("unshare", "--user", "--map-root-user", *command, *urls))
+        found = RawConfigParser(strict=False)
+        found.read_string(self.machine.read("registered/slapos.cfg"))
+        self.computer_id = found["slapos"]["computer_id"]
+        names = ("key_file", "cert_file", "certificate_repository_path")
+        self._credentials = [f"{option} = {found['slapos'][option]}" for option in names]
+        self.machine.write("slapos.cfg", self._text())
+        return self.computer_id
 
     def format(self) -> Completed:
         """Tells the master of the partitions."""
@@ -121,6 +134,11 @@ class RealNode:
     def log(self) -> str:
         """All that its commands said."""
         return self.machine.read("node.log")
+
+    def _let_overwrite(self) -> None:
+        """It writes certificates of partitions with mode 0400, and again when they changed: as root it could."""
+        for path in glob.glob(self.machine.path("registered/ssl/partition_pki/*")):
+            os.chmod(path, 0o600)
 
     @property
     def _configuration(self) -> str:
@@ -149,10 +167,7 @@ class RealNode:
             "instance_min_free_space = 1M",
             *self.options,
         ]
-        if self.credentials is not None:
-            lines += credential_lines(self.machine, self.credentials)
-            lines.append(f"certificate_repository_path = {self.machine.make('certificates', 0o700)}")
-        return "\n".join([*lines, *self._format_lines(), ""])
+        return "\n".join([*lines, *self._credentials, *self._format_lines(), ""])
 
     def _format_lines(self) -> list[str]:
         return [
@@ -191,8 +206,7 @@ class RealNode:
         self.machine.close()
 
 
-def credential_lines(machine: PeerMachine, credentials: Credentials) -> list[str]:
-    """The lines of a section that names them, written as files."""
-    certificate = machine.write("credentials/certificate.pem", credentials.certificate)
-    key = machine.write("credentials/key.pem", credentials.key, mode=0o600)
-    return [f"cert_file = {certificate}", f"key_file = {key}"]
+def checked(done: Completed) -> Completed:
+    """:class:`AssertionError` with the output when it failed."""
+    assert done.code == 0, done.text
+    return done

@@ -70,6 +70,11 @@ def test_a_token_enrols_once_within_a_day(world: World) -> None:
         assert caught.value.reference == "invalid-token"
 
 
+def test_no_tool_takes_a_token_for_an_option(world: World) -> None:
+    """``--token <token>``: tools of the field cannot be given one that begins with a dash."""
+    assert all(token(world, Enrolment(PrincipalKind.NODE)).isalnum() for _ in range(200))
+
+
 def test_only_the_operator_makes_tokens(world: World) -> None:
     for who in (user(role=Role.OWNER), node_principal("COMP-1")):
         with pytest.raises(Refused):
