@@ -201,7 +201,7 @@ class Forwarder:
 
         with self._lock:
             if other.url not in self._remotes:
-                self._remotes[other.url] = Remote(other)
+                self._remotes[other.url] = Remote(other=other)
             return self._remotes[other.url]
 
 

@@ -33,7 +33,7 @@ _ACCEPTED_KINDS = (errors.InputError, errors.NotFound, errors.Refused, errors.Co
 class Remote:
     """One other master.  Thread-safe."""
 
-    def __init__(self, other: OtherMaster, client: FieldClient | None = None) -> None:
+    def __init__(self, *, other: OtherMaster, client: FieldClient | None = None) -> None:
         self.other = other
         self._client = client or FieldClient(
             master_url=other.url, key_file=other.key, cert_file=other.cert, ca_file=other.ca, timeout=READ_SECONDS

@@ -71,7 +71,7 @@ class Bench:
         monkeypatch.setattr(
             self.forwarder,
             "_remote",
-            lambda other: Remote(other, FieldClient.over(scripts[other.url], other.url)),  # type: ignore[arg-type]
+            lambda other: Remote(other=other, client=FieldClient.over(scripts[other.url], other.url)),  # type: ignore[arg-type]
         )
 
     def order(self, title: str, release: str = "far", **sla: str) -> Instance:

@@ -34,7 +34,7 @@ PLACE = {"slap_computer_id": "COMP-1", "slap_computer_partition_id": "slappart0"
 
 def remote(*answers: Canned | Exception, other: OtherMaster = OTHER) -> tuple[Remote, Scripted]:
     transport = Scripted(*answers)
-    return Remote(other, FieldClient.over(transport, other.url)), transport
+    return Remote(other=other, client=FieldClient.over(transport, other.url)), transport
 
 
 def served(**state: Any) -> Canned:
