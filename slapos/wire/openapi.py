@@ -31,7 +31,7 @@ PROBLEM = message(
     }
 )
 #: Statuses of errors; of the field's methods: what does not exist, and what the state forbids, is 403.
-FIELD_STATUSES = (400, 401, 403, 405, 406, 413, 415, 500, 503)
+FIELD_STATUSES = (400, 401, 403, 405, 406, 413, 415, 500, 503, 523)
 OWN_STATUSES = (400, 401, 403, 404, 405, 406, 409, 413, 415, 500, 503, 507)
 
 NAMED: Mapping[str, Schema] = {
@@ -114,6 +114,8 @@ def _answer(description: str, content: str, schema: Schema) -> dict[str, Any]:
 
 
 def _phrase(status: int) -> str:
+    if status == 523:
+        return "The other master that serves it does not answer."
     return f"{HTTPStatus(status).phrase}."
 
 
