@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from slapos.master.services import idempotency, identities, usage
+from slapos.master.services import idempotency, identities, nodes, usage
 from slapos.master.services.identities import Enrolment
 from slapos.model.errors import HyperopenxError, InputError, NotFound, Refused, Unauthenticated
 from slapos.model.principal import Principal
@@ -26,8 +26,8 @@ def token(world: World, enrolment: Enrolment, by: Principal = OPERATOR) -> str:
     return world.storage.write(lambda tx: identities.create_token(tx, by, enrolment, world.now))
 
 
-def redeem(world: World, text: str) -> Principal:
-    return world.storage.write(lambda tx: identities.redeem_token(tx, text, world.now))
+def redeem(world: World, text: str, name: str = "") -> Principal:
+    return world.storage.write(lambda tx: identities.redeem_token(tx, text, world.now, name=name))
 
 
 def recognise(world: World, serial: str, kind: PrincipalKind, reference: str) -> Principal:
@@ -178,3 +178,39 @@ def test_usage_is_delivered_once(world: World) -> None:
         deliver("d", by="COMP-9")
     with pytest.raises(Refused):
         world.storage.read(lambda tx: usage.list_usage(tx, user(project="x"), "main"))
+
+
+def may_make_key(world: World, text: str) -> bool:
+    return world.storage.read(lambda tx: identities.may_make_key(tx, text))
+
+
+def makes_keys_for(world: World, number: int) -> bool:
+    return world.storage.read(lambda tx: identities.makes_keys_for(tx, number))
+
+
+def test_the_last_enrolment_says_who_makes_the_keys_of_a_node(world: World) -> None:
+    plain, legacy = Enrolment(PrincipalKind.NODE), Enrolment(PrincipalKind.NODE, legacy_keys=True)
+    for number, (wanted, made_here) in enumerate([(plain, False), (legacy, True)], start=1):
+        text = token(world, wanted)
+        assert may_make_key(world, text) is made_here
+        assert redeem(world, text).reference == f"COMP-{number}"
+        assert makes_keys_for(world, number) is made_here
+    redeem(world, token(world, Enrolment(PrincipalKind.NODE, "COMP-2")))
+    redeem(world, token(world, Enrolment(PrincipalKind.NODE, "COMP-1", legacy_keys=True)))
+    assert (makes_keys_for(world, 1), makes_keys_for(world, 2), makes_keys_for(world, 3)) == (True, False, False)
+    assert not may_make_key(world, "guess")
+
+
+def test_the_key_of_an_operator_is_made_where_it_is_used(world: World) -> None:
+    with pytest.raises(InputError) as caught:
+        token(world, Enrolment(PrincipalKind.OPERATOR, "root", legacy_keys=True))
+    assert caught.value.context["field"] == "legacy_keys"
+
+
+def test_a_node_may_name_itself_where_its_token_does_not(world: World) -> None:
+    named = token(world, Enrolment(PrincipalKind.NODE, name="of the token"))
+    unnamed = token(world, Enrolment(PrincipalKind.NODE))
+    for text in (named, unnamed):
+        redeem(world, text, "of the node")
+    found = world.storage.read(lambda tx: nodes.list_nodes(tx, OPERATOR, world.now))
+    assert [each.name for each in found] == ["of the token", "of the node"]
