@@ -43,7 +43,6 @@ class Interpreter:
         self.buildout = Buildout(self.ask)
         self.distributions: list[Any] = []
         self.recipes: dict[str, Any] = {}
-        self.fetched = ""
 
     def ask(self, method: str, *arguments: Any) -> Any:
         """A call of the engine; :class:`EngineError` with its sentence when it refuses."""
@@ -76,10 +75,11 @@ class Interpreter:
             versions=settings["versions"],
             offline=settings["offline"],
             cache=settings["cache"],
+            work=settings["work"],
             allow_picked=settings["allow-picked"],
             prefer_final=settings["prefer-final"],
         )
-        self.fetched = eggs.take_over(sources)
+        eggs.take_over(sources)
         self.distributions = eggs.install_recipe(requirement, settings["eggs"], settings["develop-eggs"], sources)
         found = [dist.location for dist in self.distributions]
         sys.path[0:0] = [path for path in dict.fromkeys(found) if path not in sys.path]
@@ -147,10 +147,7 @@ def main(arguments: list[str]) -> None:
     connection = socket.socket(fileno=int(arguments[0]))
     os.set_inheritable(connection.fileno(), False)
     interpreter = Interpreter(Channel(connection))
-    try:
-        interpreter.channel.serve(interpreter.serve)
-    finally:
-        eggs.forget(interpreter.fetched)
+    interpreter.channel.serve(interpreter.serve)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import glob
 import logging
 import os
 import re
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -44,13 +43,17 @@ class Unreachable(zc.buildout.UserError):  # type: ignore[misc]
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where distributions come from; ``cache`` is a directory for what pip fetched, empty for none."""
+    """Where distributions come from; ``cache`` is a directory for what pip fetched, empty for none.
+
+    ``work`` is a directory for the time of the run; offline nothing is put there.
+    """
 
     index: str = ""
     links: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
     cache: str = ""
+    work: str = ""
     allow_picked: bool = True
     prefer_final: bool = True
 
@@ -58,9 +61,9 @@ class Sources:
 class PipIndex:
     """What zc.buildout asks for a distribution: a package index whose pages are pip's answers."""
 
-    def __init__(self, *, sources: Sources, directory: str) -> None:
+    def __init__(self, sources: Sources) -> None:
         self.sources = sources
-        self.directory = directory
+        self.directory = ""
         self.source_only = False
         self._asked: set[tuple[str, bool]] = set()
 
@@ -75,6 +78,8 @@ class PipIndex:
         return found
 
     def __getitem__(self, project: str) -> list[Any]:
+        if not self.directory:
+            return []
         wanted = canonicalize_name(project)
         files = (os.path.join(self.directory, name) for name in sorted(os.listdir(self.directory)))
         found = [dist for path in files for dist in zc.buildout._package_index.distros_for_filename(path)]
@@ -95,6 +100,7 @@ class PipIndex:
     def _fetch(self, requirement: Any) -> None:
         if self.sources.offline:
             return
+        self.directory = self.directory or tempfile.mkdtemp(dir=self.sources.work)
         _log.info("Getting %s and what it needs with pip.", requirement)
         constraints = self._constraints()
         what = ["download", "--no-deps", "--no-binary", ":all:", "-d"] if self.source_only else ["wheel", "-w"]
@@ -187,12 +193,8 @@ class RecipeInstaller(EggInstaller):
     keeps = _OF_BUILDOUT
 
 
-def take_over(sources: Sources) -> str:
-    """From now on zc.buildout's functions of this interpreter install by these rules; the directory of what pip brings.
-
-    The caller removes it at the end.
-    """
-    directory = tempfile.mkdtemp(prefix="hyperopenx-eggs-")
+def take_over(sources: Sources) -> None:
+    """From now on zc.buildout's functions of this interpreter install by these rules."""
     easy_install = zc.buildout.easy_install
     easy_install.Installer = EggInstaller
     indices: dict[tuple[str, tuple[str, ...]], PipIndex] = {}
@@ -202,7 +204,7 @@ def take_over(sources: Sources) -> str:
         if key not in indices:
             links = (*sources.links, *(link for link in key[1] if link not in sources.links))
             own = dataclasses.replace(sources, index=key[0], links=links)
-            indices[key] = PipIndex(sources=own, directory=tempfile.mkdtemp(dir=directory))
+            indices[key] = PipIndex(own)
         return indices[key]
 
     easy_install._get_index = index_of
@@ -211,7 +213,6 @@ def take_over(sources: Sources) -> str:
     easy_install.default_versions({**versions, stand_in.NAME: stand_in.version_of(versions)})
     easy_install.allow_picked_versions(sources.allow_picked)
     easy_install.prefer_final(sources.prefer_final)
-    return directory
 
 
 def _install_wheel(by_pip: Callable[..., Any], spec: str, dest: str, editable: bool = False) -> Any:
@@ -241,8 +242,3 @@ def install_recipe(requirement: str, eggs: str, develop_eggs: str, sources: Sour
     found = list(installer.install([requirement]))
     own = set(zc.buildout.easy_install.buildout_and_setuptools_path)
     return sorted(found, key=lambda dist: dist.location in own)
-
-
-def forget(directory: str) -> None:
-    """Remove what :func:`take_over` made."""
-    shutil.rmtree(directory, ignore_errors=True)

@@ -22,6 +22,7 @@ from slapos.build.recipe import Recipe
 from slapos.build.values import Value, as_text, checked
 from slapos.model.errors import BuildFailed, HyperopenxError, Unavailable
 from slapos.system.processes import Launch, Started, start
+from slapos.system.removal import remove_tree
 
 if TYPE_CHECKING:
     from slapos.build.profile.buildout import Buildout
@@ -72,6 +73,7 @@ class Interpreter:
             self.connection.close()
             self.process.popen.wait()
             self.process = None
+            remove_tree(self._work)
 
     @property
     def _context(self) -> dict[str, Any]:
@@ -94,6 +96,14 @@ class Interpreter:
             path = as_text(main[option])
             if not os.path.isdir(path):
                 os.makedirs(path, exist_ok=True)
+        if not self.buildout.offline:
+            remove_tree(self._work)  # of a run that was killed
+            os.makedirs(self._work)
+
+    @property
+    def _work(self) -> str:
+        """For what pip fetches; beside the state, of which there is one per running profile."""
+        return f"{self.buildout.state_path}.{self.project}.fetched"
 
     def _settings(self) -> dict[str, Any]:
         main = self.buildout["buildout"]
@@ -110,6 +120,7 @@ class Interpreter:
             "develop-eggs": as_text(main["develop-eggs-directory"]),
             "allow-picked": as_text(main["allow-picked-versions"]) != "false",
             "prefer-final": as_text(main["prefer-final"]) != "false",
+            "work": self._work,
             "cache": os.path.join(cache, "pip") if cache else "",
         }
 

@@ -14,7 +14,7 @@ from slapos.build.foreign import stand_in
 from slapos.build.foreign.eggs import specifier
 from slapos.build.profile.names import RecipeTable
 from slapos.build.profile.state import read_state
-from tests.unit.build.profiles import TABLE, make_buildout, outcomes, run_profile
+from tests.unit.build.profiles import TABLE, listing, make_buildout, outcomes, run_profile
 
 SOURCE = """
 import logging, os, sys
@@ -109,7 +109,7 @@ def test_installed_kept_updated_and_gone(tmp_path: Path, wheels: Path) -> None:
     assert run(tmp_path, ONE.format(text="hello")) == {"a": "installed"}
     assert (work / "a").read_text() == "hello"
     assert [name.name for name in (work / "eggs").iterdir()] == ["field.thing-1.0-py3.11-linux-x86_64.egg"]
-    assert not (work / "updates").exists()
+    assert listing(tmp_path) == [".installed.cfg", "a", "bin", "develop-eggs", "eggs", "parts"]
     wheels.joinpath("field_thing-1.0-py3-none-any.whl").unlink()  # the egg is enough now
     assert run(tmp_path, ONE.format(text="hello")) == {"a": "kept"}
     assert (work / "updates").read_text() == "a\n"
