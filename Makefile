@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario fuzz order peers check lint format types imports sizes docs unit clean
+.PHONY: help up down status test scenario fuzz order master peers check lint format types imports sizes docs unit clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ fuzz: ## 200,000 generated requests in every dialect: no 500, no hang, no change
 
 order: ## How long an order takes, by its stages (builds the website first)
 	@$(BIN)/python benchmarks/order.py
+
+master: ## How many requests our master and slapproxy serve, and what each keeps (with the root of `make peers`; minutes)
+	@$(BIN)/python benchmarks/master.py
 
 peers: ## Make the root with the real SlapOS that tests/interop runs against (as root; minutes)
 	@tests/interop/peers.sh make

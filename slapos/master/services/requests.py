@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import BindParameter, Insert, Select, Update, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Insert, Select, Update, bindparam, column, func, insert, select, table, update
 
 from slapos.master.allocation.sla import parse_sla
 from slapos.master.authorization import Action, Subject, check
@@ -23,7 +23,7 @@ from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid, node_number
 from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
-from slapos.model.errors import Conflict, InputError
+from slapos.model.errors import Conflict, InputError, InternalError
 from slapos.model.objects import Instance, InstanceRequest
 from slapos.model.principal import Principal
 from slapos.model.states import Health, InstanceState, PrincipalKind
@@ -330,11 +330,8 @@ def _create(
         "health": Health.PENDING.value,
         **_sla_columns(request),
     }
-    inserted = _insert.row(tx, **values)
-    assert inserted is not None
+    inserted = _insert_row(tx, values)
     number = int(inserted["number"])
-    if asking is None:
-        _become_root.change(tx, of_number=number)
     root = asking or {"tree": number, "root_title": request.title, "root_state": values["state"]}
     of_root = {name: root[name] for name in ("tree", "root_title", "root_state")}
     row = {**inserted, **of_root, "node": None, "partition": None, "addresses": None}
@@ -345,6 +342,31 @@ def _create(
     tx.instance_changed(number, row["tree"], *([asking["number"]] if asking is not None else []))
     _give_place(tx, row, elsewhere, now, by)
     return number
+
+
+def _insert_row(tx: Transaction, values: dict[str, Any]) -> Row:
+    """All columns; a root is its own tree.  On SQLite its number is foretold, so that it is written once."""
+    if values["tree"] is not None:
+        inserted = _insert.row(tx, **values)
+    elif tx.dialect.name == "sqlite":
+        inserted = _insert_root.row(tx, **{name: value for name, value in values.items() if name != "tree"})
+    else:
+        inserted = _insert.row(tx, **values)
+    assert inserted is not None
+    if inserted["tree"] is None:
+        _become_root.change(tx, of_number=inserted["number"])
+    elif values["tree"] is None and inserted["tree"] != inserted["number"]:
+        raise InternalError(f"The root {inserted['number']} was foretold to be {inserted['tree']}.")
+    return inserted
+
+
+@prepared
+def _insert_root() -> Insert:
+    """With SQLite's AUTOINCREMENT, the next number is the one after the last."""
+    sequence = table("sqlite_sequence", column("name"), column("seq"))
+    last = select(sequence.c.seq).where(sequence.c.name == tables.instances.name).scalar_subquery()
+    of_root = insert(tables.instances).values(tree=func.coalesce(last, 0) + 1)
+    return of_root.returning(*tables.instances.c)
 
 
 @prepared

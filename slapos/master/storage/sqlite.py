@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 30
 READERS = 8
+CACHE_KIB = 16 * 1024  # of pages, per connection
+CHECKPOINT_PAGES = 4_000  # of 4 KiB: pages that many transactions change are then written back less often
 
 
 def is_sqlite(url: str) -> bool:
@@ -160,6 +162,8 @@ def _engine(url: str, size: int, read_only: bool) -> Engine:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
         cursor.close()
