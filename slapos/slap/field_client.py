@@ -175,7 +175,7 @@ def error_of(status: int, url: str, body: bytes) -> HyperopenxError:
     kind = _KINDS.get(status, InputError)
     if kind is errors.NotReady:
         return errors.NotReady(f"{where} is accepted, not served yet.", context=context)
-    plain = said if 0 < len(said) <= 300 and not said.startswith("<") else ""
+    plain = said.removesuffix(".") if 0 < len(said) <= 300 and not said.startswith("<") else ""
     return kind(f"{where} answered {status}{f': {plain}' if plain else ''}.", context=context)
 
 

@@ -101,7 +101,7 @@ def from_answer(status: int, body: object, where: str) -> HyperopenxError:
     return _of_status(status)(
         f"{where} answered {status} without an explanation.",
         context={"status": status, "where": where},
-        hint="Check that the address is that of a Hyper Open X master.",
+        hint="Check that the address is that of a Hyper Open X master; one of another kind needs dialect = slap.",
     )
 
 

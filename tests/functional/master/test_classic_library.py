@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ import pytest
 import requests
 
 from slapos.model.client import ClientConfig
-from slapos.model.errors import Refused
+from slapos.model.errors import NotFound, Refused
 from slapos.model.objects import InstanceReport, InstanceRequest, SupplyStatus
 from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
+from slapos.node.certificates import certify, renewal_date, still_valid
+from slapos.node.layout import Layout
+from slapos.pki.certificates import describe
 from slapos.slap.client import Client
 from slapos.slap.dialect import Asker, open_foreign_person, open_master
 from slapos.slap.exception import ConnectionError, NotFoundError, ResourceNotReady
 from slapos.slap.field_client import FieldClient
 from slapos.slap.slap import slap
+from slapos.system.users import own_identity
 from slapos.testing.master import MasterServer, node_format
 
 PARTITIONS = 8
@@ -45,6 +50,11 @@ def files(master: MasterServer, reference: str) -> dict[str, Any]:
     """As scripts of the field pass them."""
     directory = master.directory / "clients"
     return {"key_file": str(directory / f"{reference}.key"), "cert_file": str(directory / f"{reference}.pem")}
+
+
+def foreign_config(master: MasterServer, key_file: str, cert_file: str) -> ClientConfig:
+    """Our master, taken for one that speaks only the slap protocol."""
+    return ClientConfig(master.url, cert_file, key_file, master.ca_file, dialect="slap")
 
 
 def person(master: MasterServer) -> slap:
@@ -149,9 +159,7 @@ def test_our_node_works_with_our_master_as_if_it_were_another(
 ) -> None:
     """What ``dialect = slap`` does, judged by what our own client then reads."""
     reference, own = node
-    paths = files(master, reference)
-    config = ClientConfig(master.url, paths["cert_file"], paths["key_file"], master.ca_file, dialect="slap")
-    foreign = open_master(config, Asker(reference))
+    foreign = open_master(foreign_config(master, **files(master, reference)), Asker(reference))
     foreign.format(reference, node_format(PARTITIONS))
     master.operator.supply(reference, release)
     made = master.operator.request(
@@ -189,6 +197,49 @@ def test_our_node_works_with_our_master_as_if_it_were_another(
     foreign.bang(made.guid, "look")
     assert own.instance(made.guid).timestamp > made.timestamp
     foreign.close()
+
+
+def test_instances_get_the_pair_that_the_master_makes(master: MasterServer, release: str, tmp_path: Path) -> None:
+    """A node of ours that joined as those of the field do: ``dialect = slap`` and a key made by the master."""
+    token = master.operator.token("node", legacy_keys=True)
+    answer = requests.post(
+        f"{master.url}/Person_requestComputer",
+        {"title": "given"},
+        headers={"X-Access-Token": token},
+        verify=master.ca_file,
+        timeout=30,
+    ).json()
+    paths = {"key_file": str(tmp_path / "key"), "cert_file": str(tmp_path / "crt")}
+    for path, name in ((paths["key_file"], "key"), (paths["cert_file"], "certificate")):
+        Path(path).write_text(answer[name])
+    reference = describe(answer["certificate"]).reference
+    foreign = open_master(foreign_config(master, **paths), Asker(reference))
+    foreign.format(reference, node_format(1))
+    master.operator.supply(reference, release)
+    made = master.operator.request(InstanceRequest("with a pair", release, sla={"computer_guid": reference}))
+    layout = Layout(state="", run="", logs="", certificates=str(tmp_path))
+    owner = own_identity()
+    certify(foreign, layout, (reference, "slappart0"), made.guid, owner)
+    assert renewal_date(layout, "slappart0", made.guid, owner, foreign=True) is not None
+    assert still_valid(layout, "slappart0", time.time())
+    asker = Asker(reference, "slappart0", made.guid)
+    pair = {"key_file": layout.key("slappart0"), "cert_file": layout.certificate("slappart0")}
+    instance = open_master(foreign_config(master, **pair), asker)
+    instance.publish(made.guid, {"url": "x"})
+    assert instance.instance(guid=made.guid).connection == {"url": "x"}
+    assert instance.request(InstanceRequest("below", release)).partition == "", "there is no place: it waits"
+
+
+def test_a_master_that_makes_no_keys_says_so(
+    master: MasterServer, node: tuple[str, Client], release: str, tmp_path: Path
+) -> None:
+    reference, own = node
+    foreign = open_master(foreign_config(master, **files(master, reference)), Asker(reference))
+    busy = next(item for item in own.node_state(reference).partitions.values() if item is not None)
+    layout = Layout(state="", run="", logs="", certificates=str(tmp_path))
+    with pytest.raises(NotFound) as caught:
+        certify(foreign, layout, (reference, busy.partition), busy.guid, own_identity())
+    assert caught.value.reference == "no-certificate"
 
 
 def test_our_command_line_s_client_works_with_our_master_as_if_it_were_another(

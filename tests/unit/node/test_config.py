@@ -9,6 +9,10 @@ import pytest
 
 from slapos.model.errors import InputError, NotFound
 from slapos.node.config import NodeConfig, load_config, parse_size, write_config
+from slapos.node.context import make_client, make_directories
+from slapos.slap.classic_calls import known_authority
+from slapos.slap.client import Client
+from slapos.slap.foreign.master import ForeignMaster
 
 MINIMAL = """[slapos]
 computer_id = COMP-1
@@ -17,6 +21,7 @@ software_root = /opt/slapgrid
 instance_root = /srv/slapgrid
 unknown_key = kept out of the way
 """
+PLAIN = MINIMAL.replace("https://127.0.0.1:8443", "http://127.0.0.1:5000")
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -39,6 +44,8 @@ def test_written_is_read_back(tmp_path: Path) -> None:
         log_directory="/log",
         certificate_repository_path="/certs",
         download_cache="/cache",
+        dialect="slap",
+        poll_period=7.5,
     )
     path = str(tmp_path / "slapos.cfg")
     write_config(path, config)
@@ -73,6 +80,10 @@ def test_unknown_partition_is_said() -> None:
         (MINIMAL + "promise_timeout = soon\n", "promise_timeout"),
         (MINIMAL + "software_min_free_space = much\n", "software_min_free_space"),
         (MINIMAL + "[slapformat]\nnode_number = 251\n", "node_number"),
+        (MINIMAL + "[hyperopenx]\ndialect = soap\n", "dialect"),
+        (MINIMAL + "[hyperopenx]\npoll_period = 0\n", "poll_period"),
+        (MINIMAL + "[hyperopenx]\npoll_period = nan\n", "poll_period"),
+        (PLAIN + "[hyperopenx]\ndialect = hyperopenx\n", "master_url"),
         (MINIMAL + "[slapformat]\nipv6 = maybe\n", "ipv6"),
         (MINIMAL + "[slapformat]\npartition_base_name = a/b\n", "partition_base_name"),
         ("not an INI file", ""),
@@ -83,6 +94,38 @@ def test_wrong_values_name_their_key(tmp_path: Path, text: str, field: str) -> N
         load_config(write(tmp_path, text))
     assert caught.value.reference == "invalid-configuration"
     assert field in caught.value.context.get("field", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "foreign", "certified"),
+    [
+        (MINIMAL, False, True),
+        (MINIMAL + "[hyperopenx]\ndialect = hyperopenx\n", False, True),
+        (MINIMAL + "[hyperopenx]\ndialect = slap\n", True, True),
+        ("PLAIN", True, False),
+        ("PLAIN[hyperopenx]\ndialect = slap\n", True, False),
+    ],
+)
+def test_dialect_of_the_master(tmp_path: Path, text: str, foreign: bool, certified: bool) -> None:
+    """A master named without TLS is one of the field, whose instances have no certificates."""
+    config = load_config(write(tmp_path, text.replace("PLAIN", PLAIN)))
+    assert (config.client_config.foreign, config.certified) == (foreign, certified)
+    assert isinstance(make_client(config), ForeignMaster if foreign else Client)
+
+
+def test_authority_lies_beside_the_certificates_of_partitions(tmp_path: Path) -> None:
+    """Where the classic library looks for it; none where none is named, and the new one once it changed."""
+    authority = tmp_path / "ca.pem"
+    config = load_config(write(tmp_path, MINIMAL + f"master_ca_file = {authority}\n"))
+    shared = Path(config.certificate_repository_path) / "ca.pem"
+    make_directories(config)
+    assert not shared.exists()
+    for text in ("first", "second", "second"):
+        authority.write_text(text)
+        make_directories(config)
+        assert shared.read_text() == text
+    assert shared.stat().st_mode & 0o777 == 0o644
+    assert known_authority(str(shared.parent / "slappart0.crt")) == str(shared)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -50,6 +50,18 @@ def test_a_buildout_of_the_release_gets_texts(tmp_path: Path) -> None:
     assert (options["shared-part-list"], options["server-url"]) == ("/a\n/b", "https://127.0.0.1:8443")
 
 
+def test_master_of_the_field_is_named_with_its_dialect_and_without_certificates() -> None:
+    """Without TLS there is nobody to show them to; recipes would look for the files."""
+    plain = dataclasses.replace(CONFIG, master_url="http://127.0.0.1:5000")
+    named = profile.connection_options(plain, "slappart0", instance(), PATHS)
+    assert (named["key-file"], named["cert-file"], named["dialect"]) == ("", "", "slap")
+    secure = profile.connection_options(dataclasses.replace(CONFIG, dialect="slap"), "slappart0", instance(), PATHS)
+    assert (secure["key-file"], secure["dialect"]) == ("/certs/slappart0.key", "slap")
+    assert "dialect" not in profile.connection_options(CONFIG, "slappart0", instance(), PATHS), (
+        "as it was written before"
+    )
+
+
 def test_document_is_the_instance() -> None:
     made = instance(parameters={"a": HOSTILE, "☃": "\U0001f600"})
     document = profile.make_document(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,19 @@ def test_nothing_found() -> None:
     with pytest.raises(InputError) as caught:
         load_client_config()
     assert caught.value.reference == "no-client-configuration"
+
+
+def test_masters_of_the_field_are_named_as_such(tmp_path: Path) -> None:
+    config = ClientConfig("http://127.0.0.1:5000", dialect="slap", rest_url="http://127.0.0.1:5000/hateoas/")
+    path = tmp_path / "c.cfg"
+    path.write_text(client_config_text(config))
+    assert load_client_config(str(path)) == dataclasses.replace(config, path=str(path))
+    assert config.foreign and not ClientConfig("https://m").foreign
+    assert ClientConfig("https://m", dialect="slap").foreign
+    _write(path, "http://m")
+    with pytest.raises(InputError) as caught:
+        load_client_config(str(path))
+    assert "dialect = slap" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", "x", "[slapos]\n", "[slapos]\nmaster_url = http://m\n", "[slapos]\n[slapos]\n"])
