@@ -20,7 +20,7 @@ from slapos.model.text import printable
 from slapos.slap.field_client import FieldClient
 from slapos.wire import marshal, parameter_document
 
-READ_SECONDS = 30.0
+READ_SECONDS = 20.0
 SLOTS = 16  # calls at once: one master that hangs must not hold all threads of ours
 SLOT_SECONDS = 5.0
 NAME_LIMIT = 200  # characters of what a node, partition or instance is called
