@@ -227,7 +227,8 @@ def test_instances_get_the_pair_that_the_master_makes(master: MasterServer, rele
     instance = open_master(foreign_config(master, **pair), asker)
     instance.publish(made.guid, {"url": "x"})
     assert instance.instance(guid=made.guid).connection == {"url": "x"}
-    assert instance.request(InstanceRequest("below", release)).partition == "", "there is no place: it waits"
+    below = instance.request(InstanceRequest("below", release, sla={"computer_guid": reference}))
+    assert below.partition == "" and below.reasons, "there is no place: it waits"
 
 
 def test_a_master_that_makes_no_keys_says_so(
