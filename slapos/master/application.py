@@ -10,8 +10,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -133,7 +134,12 @@ class Application:
 
     async def _openapi(self, request: Request) -> Response:
         url = base_url(request.scope, self._dispatcher.tools.config)
-        return to_response(Answer(openapi.document(self._dispatcher.operations(), url, version("hyperopenx"))))
+        return to_response(Answer({**self._description, "servers": [openapi.server(url)]}))
+
+    @cached_property
+    def _description(self) -> dict[str, Any]:
+        """Made once, because anybody may ask for it."""
+        return openapi.document(self._dispatcher.operations(), "/", version("hyperopenx"))
 
     async def _health(self, request: Request) -> Response:
         storage = self._dispatcher.storage

@@ -78,13 +78,18 @@ def document(operations: Iterable[Operation], url: str, version: str) -> dict[st
         "openapi": VERSION,
         "info": {"title": "Hyper Open X master", "version": version, "description": _DESCRIPTION},
         "jsonSchemaDialect": "http://json-schema.org/draft-07/schema#",
-        "servers": [{"url": url.rstrip("/") or "/"}],
+        "servers": [server(url)],
         "paths": {f"/{each.method.name}": {"post": _operation(each)} for each in operations},
         "components": {
             "schemas": {name: _inside(schema) for name, schema in NAMED.items()},
             "securitySchemes": {"certificate": {"type": "mutualTLS", "description": "A certificate of this master."}},
         },
     }
+
+
+def server(url: str) -> dict[str, str]:
+    """The entry of a server at ``url``."""
+    return {"url": url.rstrip("/") or "/"}
 
 
 def _operation(known: Operation) -> dict[str, Any]:
