@@ -67,7 +67,7 @@ def _outcome(action: Callable[[], object]) -> str:
 
 #                                    operator user  node   other node instance other instance anyone
 MATRIX = {
-    "node_state": ("ok", "403", "ok", "403", "403", "403", "401"),
+    "node_state": ("ok", "ok", "ok", "403", "403", "403", "401"),
     "node_report": ("ok", "403", "ok", "403", "403", "403", "401"),
     "node": ("ok", "ok", "ok", "403", "403", "403", "401"),
     "instance": ("ok", "ok", "ok", "403", "ok", "403", "401"),
