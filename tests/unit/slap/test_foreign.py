@@ -18,7 +18,7 @@ from slapos.slap.foreign.polling import Pace
 from slapos.slap.retry import Patience
 from slapos.slap.transport import Request
 from slapos.testing.transport import Canned, Scripted
-from slapos.wire import marshal
+from slapos.wire import marshal, parameter_document
 from slapos.wire.marshal import FieldObject
 
 RELEASE = "/r/software.cfg"
@@ -284,6 +284,29 @@ def test_a_request_of_an_instance_names_it_and_sends_every_field() -> None:
         "partition_parameter_xml", "filter_xml", "state", "shared_xml",
     }  # fmt: skip
     assert "computer_partition_id=slappart0" in transport.seen[0].headers["Authorization"]
+
+
+def test_a_forwarded_request_is_answered_with_a_partition_of_another_master() -> None:
+    state = {
+        "_computer_id": "COMP-8",
+        "_partition_id": "slappart9",
+        "_instance_guid": "SOFTINST-12",
+        "_requested_state": "stopped",
+        "_master_url": "http://elsewhere/",
+        "connection_xml": parameter_document.dumps({"url": "http://e"}),
+    }
+    asked, _ = master(ok(FieldObject("ComputerPartition", ("COMP-8", "slappart9", None), state)))
+    made = asked.request(InstanceRequest("x", RELEASE))
+    assert (made.node, made.partition, made.guid) == ("COMP-8", "slappart9", "SOFTINST-12")
+    assert (made.state, made.connection) == (InstanceState.STOPPED, {"url": "http://e"})
+
+
+@pytest.mark.parametrize("answer", [None, {"a": 1}, computer(), FieldObject("SoftwareRelease", (), {"a": 1})])
+def test_an_answer_that_is_no_instance(answer: Any) -> None:
+    asked, _ = master(ok(answer))
+    with pytest.raises(Unavailable) as caught:
+        asked.request(InstanceRequest("x", RELEASE))
+    assert caught.value.reference == "invalid-answer"
 
 
 def test_an_order_without_place_waits_and_a_refused_one_says_why() -> None:
