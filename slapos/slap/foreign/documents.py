@@ -21,6 +21,7 @@ from slapos.model.objects import (
     Supply,
 )
 from slapos.model.states import Health, InstanceState, SupplyState
+from slapos.model.text import is_file_name
 from slapos.wire import codec, marshal, parameter_document
 from slapos.wire.marshal import FieldObject
 
@@ -72,7 +73,7 @@ def instance(partition: Any, node: str) -> Instance | None:
     wanted = _wanted(state.get("_requested_state"))
     health, sentence = _health(state.get("_access_status"), wanted, _connection(state))
     return Instance(
-        guid=str(state.get("_instance_guid") or f"{node}-{name}"),
+        guid=_guid(str(state.get("_instance_guid") or f"{node}-{name}")),
         title=title,
         root_guid=str(parameters.get("root_instance_short_title") or ""),
         root_title=str(parameters.get("root_instance_title") or title),
@@ -301,6 +302,11 @@ def _addresses(pairs: Any) -> tuple[Address, ...]:
     )
 
 
+def _guid(text: str) -> str:
+    """A name for files of the node: what is none is replaced, the same by the same."""
+    return text if is_file_name(text) else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
 def _made_guid(node: str, partition: str, request: InstanceRequest) -> str:
     """Where the master gives none: as a slapproxy makes them; shared ones have nothing but their title."""
     return "-".join(part for part in (node, partition, request.title if request.shared else "") if part)
@@ -321,8 +327,8 @@ def _release_url(release: Any) -> str:
 
 def _partition_name(partition: FieldObject) -> str:
     name = partition.state.get("_partition_id") or (partition.arguments[1] if len(partition.arguments) > 1 else "")
-    if not isinstance(name, str) or not name:
-        raise _unusable("a partition has no identifier")
+    if not isinstance(name, str) or not is_file_name(name):  # it becomes a path, and the node may be root
+        raise _unusable(f"{str(name)[:100]!r} is no identifier of a partition")
     return name
 
 

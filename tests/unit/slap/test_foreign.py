@@ -11,6 +11,7 @@ import pytest
 from slapos.model.errors import InputError, NotFound, Unavailable
 from slapos.model.objects import Address, InstanceReport, InstanceRequest, NodeFormat, Partition, SupplyStatus
 from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
+from slapos.model.text import is_file_name
 from slapos.slap.field_client import FieldClient
 from slapos.slap.foreign import documents
 from slapos.slap.foreign.master import ForeignMaster
@@ -140,6 +141,7 @@ def test_timestamps_that_are_no_numbers_still_differ() -> None:
         computer(FieldObject("ComputerPartition", (), {"_software_release_document": None})),
         computer(FieldObject("ComputerPartition", (NODE, "p", None), {"_software_release_document": "x"})),
         computer(releases=(FieldObject("SoftwareRelease", (), {"a": 1}),)),
+        *(computer(free(name)) for name in ("../../etc", "a/b", "", ".ssh", "a\nb")),
     ],
 )
 def test_nonsense_is_no_state_so_nothing_is_taken_for_free(wrong: Any) -> None:
@@ -147,6 +149,16 @@ def test_nonsense_is_no_state_so_nothing_is_taken_for_free(wrong: Any) -> None:
     with pytest.raises(Unavailable) as caught:
         asked.node_state(NODE)
     assert caught.value.reference == "invalid-answer"
+
+
+def test_a_guid_never_leads_out_of_a_directory() -> None:
+    hostile, other = partition(), partition()
+    hostile.state["_instance_guid"] = "../../../etc/cron.d/x"
+    other.state["_instance_guid"] = "é"
+    found = [documents.instance(item, NODE) for item in (hostile, hostile, other)]
+    guids = [item.guid for item in found if item is not None]
+    assert guids[0] == guids[1] != guids[2]
+    assert all(is_file_name(guid) for guid in guids)
 
 
 def test_unknown_state_does_not_stop_an_instance() -> None:
