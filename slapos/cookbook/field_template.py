@@ -46,8 +46,9 @@ class FieldTemplate(Template):
 
     def _found(self, option: str) -> tuple[str, str]:
         name = f"[{self.name}] {option}"
+        self.inlined = None
         if option == "inline":
-            return self._inline().lstrip(), name
+            return (self.text(option) if self.section.is_data(option) else self.section.raw(option)).lstrip(), name
         raw = "" if self.section.is_data(option) else self.section.raw(option).strip()
         if raw.startswith(_INLINE):
             return raw.removeprefix(_INLINE).lstrip(), name

@@ -22,6 +22,7 @@ from slapos.build.values import as_text
 
 # Two non-characters of Unicode, which no text of ours may contain (slapos.model.text), around the number of a value.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+_ESCAPED = "\\ufdd0"
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+=,-]*")
@@ -98,6 +99,35 @@ def code_text(recipe: Recipe, option: str, *, language: str) -> str:
                 hint="Give it an option of its own, and read options['<name>'] in the text.",
             )
     return _filled(text, values)
+
+
+class TemplateText:
+    """An option as the text of a template: data in it are put in after it was rendered, never read as a template.
+
+    Data that no language of templates could read otherwise are in it from the beginning.
+    """
+
+    def __init__(self, recipe: Recipe, *, option: str) -> None:
+        marked, values = _marked(recipe, option)
+        self.recipe = recipe
+        self.option = option
+        self.texts = [as_text(value) for value in values]
+        self.text = _MARK.sub(self._early, marked)
+
+    def _early(self, found: re.Match[str]) -> str:
+        text = self.texts[int(found[1])]
+        return text if _HARMLESS.fullmatch(text) else found[0]
+
+    def finished(self, rendered: str) -> str:
+        """What was rendered, with the data; ``ProfileError`` ``unsafe-value`` when the template changed their place."""
+        if _ESCAPED in rendered:
+            raise self.recipe.error(
+                self.option,
+                "a value in it was written by dumps, which cannot be.",
+                reference="unsafe-value",
+                hint="Give it to the template through context.",
+            )
+        return _MARK.sub(lambda found: self.texts[int(found[1])], rendered)
 
 
 def _in_quotes(text: str) -> bool:

@@ -26,7 +26,7 @@ from slapos.build.template_imports import Folder, loader
 from slapos.build.values import Value, as_text, dumps
 from slapos.cookbook import six_names as six
 from slapos.cookbook.beside import read_beside
-from slapos.cookbook.pieces import of_the_field
+from slapos.cookbook.pieces import TemplateText, of_the_field
 from slapos.model.errors import InputError
 from slapos.system.files import write_if_changed
 
@@ -53,19 +53,26 @@ class _Template(Recipe):
 
     def template(self) -> tuple[str, str]:
         """The text, and the name that errors show."""
+        self.inlined: TemplateText | None = None
         if "inline" in self.options:
-            return self._inline(), f"[{self.name}] inline"
+            return self._inline("inline"), f"[{self.name}] inline"
         option = "template" if "template" in self.options and "url" not in self.options else "url"
+        if not self.section.is_data(option) and self.section.raw(option).startswith(_INLINE):
+            return self._inline(option).removeprefix(_INLINE).lstrip("\r\n"), f"[{self.name}] {option}"
         url = self.text(option).strip()
-        if url.startswith(_INLINE):
-            return url.removeprefix(_INLINE).lstrip("\r\n"), f"[{self.name}] {option}"
         return self._read(option, joined(self.directory, url)), url
 
-    def _inline(self) -> str:
-        """Before substitution: the template's own language is the only one that reads it."""
-        if self.section.is_data("inline"):
-            return self.text("inline")
-        return self.section.raw("inline")
+    def _inline(self, option: str) -> str:
+        """Before substitution: the template's own language is the only one that reads it.
+
+        In the field the language of profiles comes first; data still are read by none.
+        """
+        if self.section.is_data(option):
+            return self.text(option)
+        if not of_the_field(self.view):
+            return self.section.raw(option)
+        self.inlined = TemplateText(self, option=option)
+        return self.inlined.text
 
     def _read(self, option: str, url: str) -> str:
         data = read_beside(self, url)
@@ -123,6 +130,8 @@ class Template(_Template):
         text, name = self.template()
         if "inline" in self.options and self.section.is_data("inline"):
             return text
+        if self.inlined is not None:
+            return self.inlined.finished(text)
         origin = self.section.origin("inline") or self.section.origin("url") or self.section.origin("recipe")
         pieces = []
         for part in self.section.compile(text, origin, f"template {name}"):
@@ -157,9 +166,10 @@ class Jinja2Template(_Template):
         try:
             template = self._environment().from_string(text)
             template.filename = name
-            return template.render(self.context)
+            rendered = template.render(self.context)
         except _TEMPLATE_ERRORS as error:
             raise self._failed(name, error) from error
+        return self.inlined.finished(rendered) if self.inlined is not None else rendered
 
     def _environment(self) -> jinja2.Environment:
         environment = jinja2.Environment(

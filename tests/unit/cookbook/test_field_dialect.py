@@ -96,15 +96,19 @@ def test_redirected_output_is_rotated_and_signals_are_passed_on(partition: Parti
     text = f"command-line = {sys.executable} {program} a ${{given:x}}\nredirect-signal = HUP\n"
     text += f"redirect-stdout = {log}/out\nredirect-stderr = {log}/err\npidfile = {log}/pid\n"
     partition.done(WRAPPER + text, given=GIVEN)
-    with subprocess.Popen([partition.directory / "etc/service/show", "more"]) as service:
-        wait_for(lambda: read(log / "out"))
+    service = subprocess.Popen([partition.directory / "etc/service/show", "more"])
+    try:
+        wait_for(lambda: read(log / "out").endswith("more\n"))
         assert read(log / "out") == f"{service.pid} a {HOSTILE} more\n" and read(log / "pid") == f"{service.pid}\n"
         (log / "out").rename(log / "out.1")
         service.send_signal(signal.SIGUSR1)
-        wait_for(lambda: read(log / "out"))
+        wait_for(lambda: read(log / "out").endswith("\n"))
         assert read(log / "out") == "told\n" and "told" not in read(log / "out.1")
         service.terminate()
         assert service.wait(60) == 3
+    finally:
+        service.kill()
+        service.wait()
     assert read(log / "err") == "ended\n"
 
 
@@ -187,6 +191,25 @@ context =
     assert path.stat().st_mode & 0o777 == 0o640
     partition.done(text.replace(f"{tmp_path}/x.in", "inline:\n  {{ raw }}"), given={"x": "1"})
     assert path.read_text() == "a 1 b"
+
+
+@pytest.mark.parametrize("how", ["inline = ", "rendered = ${buildout:directory}/x\ntemplate = inline:\n  "])
+def test_references_within_a_jinja_text_are_of_the_profile(partition: Partition, how: str) -> None:
+    text = TEMPLATE.format(":jinja2") + "output = ${buildout:directory}/x\nword = {{ a }}\ncontext = raw a 5\n"
+    text = text.replace("output = ${buildout:directory}/x\n", "") if "rendered" in how else text
+    hostile = "{{ 1/0 }} {% x %} ${b:c} '\""
+    template = "${:word} ${given:x} {{ '${given:x}' }} ${given:name}{% if '${given:name}' == 'n' %}!{% endif %} $${b:c}"
+    partition.done(text + how + template + "\n", given={"x": hostile, "name": "n"})
+    assert (partition.directory / "x").read_text() == f"5 {hostile} {hostile} n! ${{b:c}}"
+    with pytest.raises(ProfileError) as caught:
+        partition.done(text + how + "{{ dumps('${given:x}') }}\n", given={"x": hostile})
+    assert caught.value.reference == "unsafe-value"
+
+
+def test_an_inline_text_of_the_field_is_an_option_like_any_other(partition: Partition) -> None:
+    text = TEMPLATE.format("") + "output = ${buildout:directory}/x\npiece = p ${given:x}\n"
+    partition.done(text + "inline = $${a:b} $$ ${:piece} ${t:output}\n", given=GIVEN)
+    assert (partition.directory / "x").read_text() == f"${{a:b}} $$ p {HOSTILE} {partition.directory}/x"
 
 
 def test_a_wrong_md5_of_a_template_is_told(partition: Partition, tmp_path: Path) -> None:
