@@ -80,6 +80,7 @@ def scenario(peer: Peer, release: str) -> None:
     _read(peer, node, guid, place)
     _report(peer, node, supply, guid)
     _refused(peer, order, supply)
+    _bent(peer, order)
     elsewhere = {**order, "title": "elsewhere", "sla_parameters": {"computer_guid": "nobody"}}
     peer("pending", "post.v0.software_instance", **elsewhere)
 
@@ -129,20 +130,18 @@ def _refused(peer: Peer, order: dict[str, Any], supply: dict[str, str]) -> None:
         "a list of a node that nobody knows": ("allDocs.v0.compute_node_instance_list", {"computer_guid": "nobody"}),
         "a host that nobody knows": ("allDocs.v0.instance_node_instance_list", {"instance_guid": "nobody"}),
         "usage that is no XML": ("post.v0.compute_node_usage", {"computer_guid": NODE, "tioxml": "<a"}),
-        "a release that is not wished there": (
-            put,
-            other,
-        ),
+        "a release that is not wished there": (put, other),
         "a bang on a node that nobody knows": ("put.v0.compute_node_bang", {"computer_guid": "nobody", "message": "x"}),
     }
     for case, (method, message) in wrong.items():
         peer(case, method, **message)
-    for case, body in {
-        "half": b"{",
-        "a list": b"[]",
-        "nothing": b"",
-        "not UTF-8": b'{"instance_guid": "\xff"}',
-    }.items():
+
+
+def _bent(peer: Peer, order: dict[str, Any]) -> None:
+    """What is no call of a method at all."""
+    asked = "get.v0.software_instance"
+    no_json = {"half": b"{", "a list": b"[]", "nothing": b"", "not UTF-8": b'{"instance_guid": "\xff"}'}
+    for case, body in no_json.items():
         peer.send(case, asked, body, JSON)
     good = b'{"instance_guid": "nobody"}'
     peer.send("GET", asked, b"", {}, "GET")
