@@ -52,6 +52,13 @@ class SchemaMemory:
         assert found.schema is not None
         return found.schema
 
+    def allows_all(self, release: str) -> bool:
+        """Whether it is known, without reading anything anew, that the release has no schema."""
+        found = self._known.get(release)
+        if found is None or found.schema is None or found.schema.types:
+            return False
+        return found.is_current(self._clock())
+
     def _load(self, release: str, fetch: Fetch) -> _Remembered:
         found = _Remembered(self._clock() + FETCHED_SECONDS)
 

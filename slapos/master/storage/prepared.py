@@ -73,8 +73,9 @@ class Prepared:
 
     def change_each(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
         """Once for each of ``rows``, which all have the same names."""
-        for values in rows:
-            self._for(tx.dialect, values).run(tx, values)
+        wanted = list(rows)
+        if wanted:
+            self._for(tx.dialect, wanted[0]).run_each(tx, wanted)
 
     def _for(self, dialect: Dialect, values: Mapping[str, Any]) -> _Compiled:
         key = (dialect.name, *values)
@@ -131,6 +132,14 @@ class _Compiled:
             return tx.driver.execute(sql, given)
         except tx.driver_error as error:
             raise DBAPIError.instance(sql, given, error, tx.driver_error, dialect=tx.dialect) from error
+
+    def run_each(self, tx: Transaction, rows: list[Mapping[str, Any]]) -> None:
+        """Nothing is returned."""
+        given = [self.sent(values)[1] for values in rows]
+        try:
+            tx.driver.cursor().executemany(self._sql, given)
+        except tx.driver_error as error:
+            raise DBAPIError.instance(self._sql, given, error, tx.driver_error, dialect=tx.dialect) from error
 
     def to_row(self, found: Any) -> Row:
         """A mapping of the columns."""

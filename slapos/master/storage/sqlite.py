@@ -84,14 +84,15 @@ class Writers:
 
     def __init__(self, url: str) -> None:
         self.engine = writer_engine(url)
-        self._connection: Connection | None = None
+        self._transaction: Transaction | None = None  # where others are made from
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
         """One transaction; committed when the block ends without an error."""
-        if self._connection is None:
-            self._connection = self.engine.connect()
-        connection, transaction = self._connection, Transaction(self._connection)
+        if self._transaction is None:
+            self._transaction = Transaction(self.engine.connect())
+        transaction = self._transaction.sibling()
+        connection = transaction.connection
         try:
             _begin_immediate.change(transaction)
             yield transaction
@@ -106,8 +107,8 @@ class Writers:
 
     def dispose(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._transaction is not None:
+            self._transaction.connection.close()
         self.engine.dispose()
 
 
@@ -116,34 +117,34 @@ class Readers:
 
     def __init__(self, url: str) -> None:
         self.engine = reader_engine(url)
-        self._idle: list[Connection] = []
+        self._idle: list[Transaction] = []
 
     def read(self, function: Callable[[Transaction], T]) -> T:
         """The result of ``function`` on one snapshot."""
         try:
-            connection = self._idle.pop()
+            transaction = self._idle.pop()
         except IndexError:
-            connection = self.engine.connect()
-        transaction = Transaction(connection)
+            transaction = Transaction(self.engine.connect())
         try:
             _begin.change(transaction)
             return function(transaction)
         finally:
-            self._give_back(connection, transaction)
+            self._give_back(transaction)
 
-    def _give_back(self, connection: Connection, transaction: Transaction) -> None:
+    def _give_back(self, transaction: Transaction) -> None:
+        connection = transaction.connection
         if connection.in_transaction():  # a statement of SQLAlchemy's began one, within ours
             connection.rollback()
         transaction.driver.rollback()
         if len(self._idle) < READERS:
-            self._idle.append(connection)
+            self._idle.append(transaction)
         else:
             connection.close()
 
     def dispose(self) -> None:
         """Close all connections that nobody uses."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().connection.close()
         self.engine.dispose()
 
 

@@ -54,6 +54,13 @@ class Transaction:
         self.dialect: Dialect = connection.dialect
         self.driver_error: type[Exception] = connection.dialect.loaded_dbapi.Error
 
+    def sibling(self) -> Transaction:
+        """Another unit of work on the same connection, with changes of its own."""
+        found = object.__new__(Transaction)
+        found.connection, found.changes = self.connection, Changes()
+        found.driver, found.dialect, found.driver_error = self.driver, self.dialect, self.driver_error
+        return found
+
     def execute(
         self, statement: Executable, values: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from slapos.master.storage import postgresql, sqlite
@@ -166,7 +166,7 @@ class Writer:
         changes = Changes()
         try:
             with self._writers.begin() as own:
-                _run_all(group, own.connection, changes)
+                _run_all(group, own, changes)
                 generation = record_changes(own, changes)
                 if changes:
                     postgresql.notify(own.connection, generation, changes.subjects)
@@ -180,16 +180,16 @@ class _NothingLeft(Exception):
     """The only function of a transaction failed."""
 
 
-def _run_all(group: list[_Job], connection: Connection, changes: Changes) -> None:
+def _run_all(group: list[_Job], own: Transaction, changes: Changes) -> None:
     if len(group) == 1:
-        _run_alone(group[0], Transaction(connection), changes)
+        _run_alone(group[0], own.sibling(), changes)
         if group[0].kept.error is not None:
             raise _NothingLeft
         return
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
+    if own.dialect.name == "postgresql":
+        own.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
     for job in group:
-        _run_in_savepoint(job, Transaction(connection), changes)
+        _run_in_savepoint(job, own.sibling(), changes)
 
 
 def _run_in_savepoint(job: _Job, transaction: Transaction, changes: Changes) -> None:
