@@ -151,9 +151,8 @@ def serving_master() -> Iterator[Master]:
 
         def do_GET(self) -> None:
             """The XML dialect: the answer to a path with its query is a value."""
-            known = self.path in master.answers
-            data = marshal.dumps(master.answers[self.path]) if known else b""
-            self.send_response(200 if known else 404)
+            data = marshal.dumps(master.answers.get(self.path))
+            self.send_response(200 if self.path in master.answers else 404)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
