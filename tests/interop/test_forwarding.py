@@ -42,11 +42,18 @@ def add_node(url: str, name: str = "local_computer", partitions: int = 12) -> No
     client.post("supplySupply", {"url": RELEASE, "computer_id": name, "state": "available"})
 
 
+def order(url: str, request: InstanceRequest) -> marshal.FieldObject:
+    """In the XML dialect, as a person."""
+    with closing(FieldClient(master_url=url)) as client:
+        answer: marshal.FieldObject = client.post("requestComputerPartition", xml_form(request))
+        return answer
+
+
 class Node:
     """What a node of a slapproxy does for the instances that live on it."""
 
     def __init__(self, url: str) -> None:
-        self.client = FieldClient(master_url=url)
+        self.url = url
 
     def living(self) -> dict[str, marshal.FieldObject]:
         """Title → partition, of those that are busy."""

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from slapos.testing.peers import PeerMachine, RealCommand, RealNode, SlapProxy
+from slapos.testing.waiting import wait_for
 
 RELEASE = "/nowhere/software.cfg"
 
@@ -50,8 +51,9 @@ def test_what_was_left_running_ends_with_its_machine() -> None:
     with PeerMachine() as machine:
         left = "setsid env -i sleep 1000 </dev/null >/dev/null 2>&1 &"
         assert machine.run("sh", "-c", left).code == 0
-        found = machine.processes()
-        assert [process.name for process in found] == ["sleep"]
+        found = wait_for(
+            machine.processes, 20, "it sleeps", until=lambda seen: [process.name for process in seen] == ["sleep"]
+        )
     assert not any(os.path.exists(f"/proc/{process.pid}/exe") for process in found)
     assert not os.path.exists(machine.directory)
 

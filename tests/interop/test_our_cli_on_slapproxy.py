@@ -17,6 +17,7 @@ from slapos.system.processes import Completed, Launch, run
 from slapos.testing.peers import RealCommand, RealNode, SlapProxy
 
 RELEASE = "/nowhere/software.cfg"
+PRODUCT = "/product/hello/software.cfg"
 NODE = "local_computer"
 
 
@@ -47,7 +48,7 @@ class Command:
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[SlapProxy]:
-    with SlapProxy(computer_id=NODE) as made, RealNode(made.url, partitions=4) as node:
+    with SlapProxy(computer_id=NODE, products={"hello": PRODUCT}) as made, RealNode(made.url, partitions=5) as node:
         assert node.format().code == 0, node.log()
         yield made
 
@@ -88,7 +89,7 @@ def test_computers(slapos: Command) -> None:
     assert listed.code == 0
     assert NODE in listed.text and "unknown" in listed.text, "nobody said that it is online"
     (node,) = slapos.data("computer", "list")
-    assert (node["reference"], node["partitions"], node["busy"]) == (NODE, 4, 0)
+    assert (node["reference"], node["partitions"], node["busy"]) == (NODE, 5, 0)
     missing = slapos("computer", "info", "nobody")
     assert missing.code == 3 and "nobody" in missing.text
 
@@ -129,6 +130,13 @@ def test_structured_parameters_and_shared_instances(slapos: Command, proxy: Slap
     with RealCommand(proxy.url, rest_url=proxy.rest_url) as real:
         seen = real("service list")
         assert {"host", "part"} <= set(json.loads(seen.text)), seen.text
+
+
+def test_a_product_of_the_master_names_a_release(slapos: Command) -> None:
+    assert slapos("request", "of-product", "product.hello").code == 75
+    assert slapos.data("service", "info", "of-product")["instance"]["release"] == PRODUCT
+    unknown = slapos("request", "of-none", "product.none")
+    assert unknown.code == 3 and "'none'" in unknown.text, unknown.text
 
 
 def test_what_does_not_exist_is_not_destroyed_and_not_made(slapos: Command, proxy: SlapProxy) -> None:
