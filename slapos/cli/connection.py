@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from slapos.slap.client import Client
     from slapos.slap.interface import Person
 
+PRODUCT = "product."
 FIELD_NODE_CONFIG = "/etc/opt/slapos/slapos.cfg"
 
 
@@ -110,21 +111,44 @@ def open_node_config() -> NodeConfig:
 
 
 def release_url(text: str) -> str:
-    """What a person calls a release, as its URL: a URL, a path, or the name of a release of the catalogue."""
+    """What a person calls a release, as its URL: a URL, a path, the name of a release of the catalogue, or
+    ``product.<name>`` for the best release of a product of the master."""
     if "://" in text or os.path.isabs(text):
         return text
     layout = site_layout()
-    name = text.removeprefix("product.")
+    name = text.removeprefix(PRODUCT)
     if "/" not in name and not name.endswith(".cfg") and os.path.exists(release_path(layout.catalogue, name)):
         return release_path(layout.catalogue, name)
     if os.path.isfile(text):
         return os.path.abspath(text)
+    if text.startswith(PRODUCT):
+        return product_release(name)
     raise InputError(
         f"{text!r} is no URL, no file, and no release of the catalogue.",
         reference="unknown-release",
         context={"release": text, "catalogue": layout.catalogue, "releases": catalogue_releases(layout)},
         hint=f"Name one of the releases, give a URL or a path, or set {CATALOGUE_VARIABLE}.",
     )
+
+
+def product_release(product: str) -> str:
+    """The URL of the best release of a product; :class:`NotFound` ``unknown-product`` when the master has none."""
+    from slapos.slap.config import load_client_config
+    from slapos.slap.dialect import field_client
+
+    client = field_client(load_client_config(given_cfg()))
+    try:
+        releases = client.read("getSoftwareReleaseListFromSoftwareProduct", software_product_reference=product)
+    finally:
+        client.close()
+    if not isinstance(releases, list) or not releases or not isinstance(releases[0], str):
+        raise NotFound(
+            f"Neither the catalogue nor the master has a release of the product {product[:100]!r}.",
+            reference="unknown-product",
+            context={"product": product},
+            hint="Name the release by its URL.",
+        )
+    return releases[0]
 
 
 def catalogue_releases(layout: Layout) -> list[str]:

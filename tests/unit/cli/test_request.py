@@ -93,7 +93,7 @@ def test_without_a_schema_only_structures_need_one(
     assert order.parameters == carried
 
 
-@pytest.mark.parametrize("text", ["no-such-thing", "product.no-such-thing", "./missing.cfg"])
+@pytest.mark.parametrize("text", ["no-such-thing", "./missing.cfg"])
 def test_unknown_release_is_refused_here(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "software/known").mkdir(parents=True)
     (tmp_path / "software/known/software.cfg").write_text("")
