@@ -237,6 +237,26 @@ def test_what_runs_goes_on_without_the_master_and_without_the_daemon(
     assert page(url)["pid"] == pid
 
 
+def test_rounds_by_hand(proxy: SlapProxy, person: slap, node: OurNode, supplied: str) -> None:
+    """As with the field's node: one round, its reports delivered; without the master, what was known last."""
+    url = connection(person, supplied, "one", partition_parameter_kw={"text": "after"})["url"]
+    partition = order(person, supplied, "one", partition_parameter_kw={"text": "by hand"}).getId()
+    node.kill()
+    try:
+        posts = proxy.log().count("POST /startedComputerPartition")
+        (found,) = operations.run_once(node.config, "instance", only=[partition])
+        assert (found["subject"], found["settled"]) == (partition, "ok"), found
+        wait_for(lambda: page(url)["text"] == "by hand", 20, "the round served it")
+        assert proxy.log().count("POST /startedComputerPartition") == posts + 1
+        proxy.stop()
+        (found,) = operations.run_once(node.config, "promise", only=[partition])
+        assert found["settled"] == "ok", found
+    finally:
+        proxy.stop()
+        proxy.start()
+        node.start()
+
+
 def test_a_quiet_master_is_asked_seldom(proxy: SlapProxy, node: OurNode, supplied: str) -> None:
     time.sleep(2 * POLL_SECONDS)
     before = proxy.log().count("getFullComputerInformation")
@@ -248,7 +268,7 @@ def test_a_quiet_master_is_asked_seldom(proxy: SlapProxy, node: OurNode, supplie
 
 
 def test_stopped_means_stopped(person: slap, node: OurNode, supplied: str) -> None:
-    url = connection(person, supplied, "one", partition_parameter_kw={"text": "after"})["url"]
+    url = connection(person, supplied, "one")["url"]
     order(person, supplied, "one", state="stopped")
     wait_for(lambda: not answers(url), 30, "the service is stopped")
     order(person, supplied, "one", state="started")
