@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,6 @@ DESTROYED = InstanceState.DESTROYED
 
 def add_node(url: str, name: str = "local_computer", partitions: int = 12) -> None:
     """As the node itself does it."""
-    client = FieldClient(master_url=url)
     places = [
         {
             "reference": f"slappart{number}",
@@ -38,11 +37,12 @@ def add_node(url: str, name: str = "local_computer", partitions: int = 12) -> No
         for number in range(partitions)
     ]
     node = {"reference": name, "address": "127.0.0.1", "netmask": "255.0.0.0", "partition_list": places}
-    client.post("loadComputerConfigurationFromXML", {"xml": marshal.dumps(node).decode()})
-    client.post("supplySupply", {"url": RELEASE, "computer_id": name, "state": "available"})
+    with closing(FieldClient(master_url=url)) as client:
+        client.post("loadComputerConfigurationFromXML", {"xml": marshal.dumps(node).decode()})
+        client.post("supplySupply", {"url": RELEASE, "computer_id": name, "state": "available"})
 
 
-def order(url: str, request: InstanceRequest) -> marshal.FieldObject:
+def ask_in_xml(url: str, request: InstanceRequest) -> marshal.FieldObject:
     """In the XML dialect, as a person."""
     with closing(FieldClient(master_url=url)) as client:
         answer: marshal.FieldObject = client.post("requestComputerPartition", xml_form(request))
@@ -57,20 +57,23 @@ class Node:
 
     def living(self) -> dict[str, marshal.FieldObject]:
         """Title → partition, of those that are busy."""
-        computer = self.client.read("getFullComputerInformation", computer_id="local_computer")
+        with closing(FieldClient(master_url=self.url)) as client:
+            computer = client.read("getFullComputerInformation", computer_id="local_computer")
         busy = [each for each in computer.state["_computer_partition_list"] if each.state["_need_modification"]]
         return {each.state["_parameter_dict"]["instance_title"]: each for each in busy}
 
     def publish(self, title: str, connection: dict[str, str]) -> None:
-        self.client.post(
-            "setComputerPartitionConnectionXml",
-            {
-                "computer_id": "local_computer",
-                "computer_partition_id": self.living()[title].state["_partition_id"],
-                "connection_xml": marshal.dumps(connection).decode(),
-                "slave_reference": "None",
-            },
-        )
+        self.publish_in(self.living()[title].state["_partition_id"], connection)
+
+    def publish_in(self, partition: str, connection: dict[str, str], shared: str = "None") -> None:
+        form: dict[str, str | None] = {
+            "computer_id": "local_computer",
+            "computer_partition_id": partition,
+            "connection_xml": marshal.dumps(connection).decode(),
+            "slave_reference": shared,
+        }
+        with closing(FieldClient(master_url=self.url)) as client:
+            client.post("setComputerPartitionConnectionXml", form)
 
 
 @pytest.fixture(scope="module")
@@ -149,23 +152,14 @@ def test_the_real_command_orders_through_ours(proxy: SlapProxy, master: MasterSe
 
 
 def test_a_shared_instance_is_served_by_a_host_of_the_slapproxy(proxy: SlapProxy, master: MasterServer) -> None:
-    client = FieldClient(master_url=proxy.url)
-    client.post("requestComputerPartition", xml_form(InstanceRequest("host", RELEASE, "frontend")))
+    ask_in_xml(proxy.url, InstanceRequest("host", RELEASE, "frontend"))
     order = InstanceRequest("site", RELEASE, "frontend", {"url": "http://x"}, shared=True)
     answer = master.operator.request(order)
     host = Node(proxy.url).living()["host"]
     assert answer.partition == host.state["_partition_id"]
     served = host.state["_parameter_dict"]["slave_instance_list"]
     assert [each["url"] for each in served] == ["http://x"]
-    client.post(
-        "setComputerPartitionConnectionXml",
-        {
-            "computer_id": "local_computer",
-            "computer_partition_id": answer.partition,
-            "connection_xml": marshal.dumps({"domain": "x.example.org"}).decode(),
-            "slave_reference": served[0]["slave_reference"],
-        },
-    )
+    Node(proxy.url).publish_in(answer.partition, {"domain": "x.example.org"}, served[0]["slave_reference"])
     wait_for(
         lambda: master.operator.instance(guid=answer.guid).connection,
         SECONDS,
@@ -209,9 +203,8 @@ def served_by_ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[S
 
 def test_slapproxy_to_ours_and_back(served_by_ours: tuple[SlapProxy, MasterServer]) -> None:
     proxy, far = served_by_ours
-    client = FieldClient(master_url=proxy.url)
     order = InstanceRequest("shop", RELEASE, "web", {"a": "<é&>"})
-    answer = client.post("requestComputerPartition", xml_form(order))
+    answer = ask_in_xml(proxy.url, order)
     there = far.operator.instance(title="user_shop")
     assert (there.parameters, there.software_type, there.sla["source_instance_id"]) == (
         {"a": "<é&>"},
@@ -220,11 +213,11 @@ def test_slapproxy_to_ours_and_back(served_by_ours: tuple[SlapProxy, MasterServe
     )
     assert answer.state["slap_computer_partition_id"] == there.partition
     far.operator.publish(there.guid, {"url": "https://[::1]/?a&b"})
-    answer = client.post("requestComputerPartition", xml_form(order))
+    answer = ask_in_xml(proxy.url, order)
     assert answer.state["_connection_dict"] == {"url": "https://[::1]/?a&b"}
     assert answer.state["_master_url"] == far.legacy_url
-    with contextlib.suppress(HyperopenxError):
-        client.post("requestComputerPartition", xml_form(InstanceRequest("shop", RELEASE, "web", state=DESTROYED)))
+    with suppress(HyperopenxError):
+        ask_in_xml(proxy.url, InstanceRequest("shop", RELEASE, "web", state=DESTROYED))
     assert far.operator.instance(guid=there.guid).state is DESTROYED
 
 
@@ -243,7 +236,7 @@ def test_a_slapproxy_is_told_that_ours_has_no_place_yet(served_by_ours: tuple[Sl
     proxy, far = served_by_ours
     order = InstanceRequest("later", RELEASE, sla={"capability": "gpu"})
     with pytest.raises(HyperopenxError) as caught:
-        FieldClient(master_url=proxy.url).post("requestComputerPartition", xml_form(order))
+        ask_in_xml(proxy.url, order)
     assert caught.value.context["status"] == 408
     assert far.operator.instance(title="user_later").health is Health.PENDING
 
@@ -252,7 +245,7 @@ def test_a_slapproxy_names_ours_in_the_sla(served_by_ours: tuple[SlapProxy, Mast
     proxy, far = served_by_ours
     order = InstanceRequest("named", OTHER, sla={"master_url": far.legacy_url})
     with pytest.raises(HyperopenxError) as caught:
-        FieldClient(master_url=proxy.url).post("requestComputerPartition", xml_form(order))
+        ask_in_xml(proxy.url, order)
     assert caught.value.context["status"] == 408, "nobody supplies it there: it waits"
     reasons = far.operator.instance(title="user_named").reasons
     assert "not known here" not in " ".join(reasons)
@@ -272,8 +265,6 @@ def test_a_circle_through_a_slapproxy_is_refused(tmp_path: Path) -> None:
             with pytest.raises(HyperopenxError, match=r"\(status 500\)|500"):
                 client.request(InstanceRequest("round", RELEASE))
             with pytest.raises(HyperopenxError):
-                FieldClient(master_url=proxy.url).post(
-                    "requestComputerPartition", xml_form(InstanceRequest("r", RELEASE))
-                )
+                ask_in_xml(proxy.url, InstanceRequest("r", RELEASE))
             assert near.operator.roots() == ()
             assert Node(proxy.url).living() == {}

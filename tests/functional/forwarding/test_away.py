@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 
 def rows(master: MasterServer) -> list[tuple[Any, ...]]:
-    with contextlib.closing(sqlite3.connect(master.config.below("master.db"))) as connection:
+    with closing(sqlite3.connect(master.config.below("master.db"))) as connection:
         return connection.execute("SELECT title, instance, sent FROM forwards ORDER BY number").fetchall()
 
 
@@ -150,10 +150,10 @@ def test_what_a_crash_left_there_is_taken_back(pair: Pair, tmp_path: Path) -> No
     def forwarder() -> Forwarder:
         return Forwarder(storage=storage, others=[other], ourselves=Ourselves("me"), clock=lambda: now[0])
 
+    dead, again = forwarder(), forwarder()
     try:
-        elsewhere = forwarder().forward(order, found)
+        elsewhere = dead.forward(order, found)
         assert elsewhere is not None and elsewhere.served is not None
-        again = forwarder()
         repeated = again.forward(order, found)
         assert repeated is not None and repeated.number == elsewhere.number, "ordered again, it is the same one"
         again.refresh()
@@ -163,14 +163,15 @@ def test_what_a_crash_left_there_is_taken_back(pair: Pair, tmp_path: Path) -> No
         assert pair.there("user_crashed").state is DESTROYED
         assert storage.read(lambda tx: forwards.due(tx, [other.url], now[0] + 10_000)) == []
     finally:
+        dead.close()
+        again.close()
         storage.close()
 
 
 def test_a_change_that_was_lost_on_the_way_is_made_good(pair: Pair) -> None:
     """Somebody else changed it there: what is wanted here wins at the next time."""
     pair.near.operator.request(InstanceRequest("drift", BY_LEGACY, parameters={"a": "1"}))
-    client = FieldClient(master_url=pair.far.legacy_url)
-    with contextlib.suppress(NotReady):
+    with closing(FieldClient(master_url=pair.far.legacy_url)) as client, suppress(NotReady):
         client.post("requestComputerPartition", xml_form(InstanceRequest("user_drift", BY_LEGACY)))
     assert pair.there("user_drift").parameters == {}
     wait_for(lambda: pair.there("user_drift").parameters, SECONDS, "it is as wanted", until=lambda it: it == {"a": "1"})
@@ -210,7 +211,7 @@ def test_a_master_that_hangs_does_not_hold_the_others_up(tmp_path: Path) -> None
 def test_masters_that_send_it_to_each_other_refuse_and_keep_nothing(tmp_path: Path) -> None:
     ports = [free_port(), free_port()]
     made = []
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         for name, port, next_port in (("a", *ports), ("b", *reversed(ports))):
             other = OtherMaster(url=f"http://127.0.0.1:{next_port}", releases=(BY_LEGACY,))
             made.append(
@@ -239,15 +240,14 @@ def test_a_section_that_leads_here_under_another_name_is_no_other_master(tmp_pat
         relay(relay_port, port),
     ):
         add_legacy_node(near, "own-node", partitions=1)
-        answer = FieldClient(master_url=near.legacy_url).post(
-            "requestComputerPartition", xml_form(InstanceRequest("mine", BY_LEGACY))
-        )
+        with closing(FieldClient(master_url=near.legacy_url)) as client:
+            answer = client.post("requestComputerPartition", xml_form(InstanceRequest("mine", BY_LEGACY)))
         assert answer.state["instance_title"] == "mine"
         assert [root.master for root in near.operator.roots()] == [""]
         assert rows(near) == []
 
 
-@contextlib.contextmanager
+@contextmanager
 def relay(port: int, target: int) -> Iterator[None]:
     """Passes bytes on, one connection at a time, as a proxy in between would."""
     server = socket.create_server(("127.0.0.1", port))
@@ -264,13 +264,19 @@ def _serve(server: socket.socket, target: int) -> None:
             near, _ = server.accept()
         except OSError:
             return
-        far = socket.create_connection(("127.0.0.1", target))
-        threading.Thread(target=_pass, args=(far, near), daemon=True).start()
-        threading.Thread(target=_pass, args=(near, far), daemon=True).start()
+        threading.Thread(target=_connect, args=(near, target), daemon=True).start()
+
+
+def _connect(near: socket.socket, target: int) -> None:
+    with near, socket.create_connection(("127.0.0.1", target)) as far:
+        back = threading.Thread(target=_pass, args=(far, near), daemon=True)
+        back.start()
+        _pass(near, far)
+        back.join()
 
 
 def _pass(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)
