@@ -10,12 +10,14 @@ import logging
 import os
 import shlex
 import stat
+import sys
 
 from slapos.build.job import Job
 from slapos.model.errors import BuildFailed, HyperopenxError, InputError
 from slapos.system.below import list_below, read_below
 from slapos.system.files import atomic_write
 from slapos.system.processes import Launch, start
+from slapos.system.proctable import end_tree
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,13 @@ def interpreter(program: str) -> str:
     return first.split(" ")[0]
 
 
+def own_python(release: str) -> str:
+    """The interpreter of a release that brings its own buildout, when that is not ours; else empty."""
+    program = brought_buildout(release)
+    found = interpreter(program) if program else ""
+    return "" if found == sys.executable else found
+
+
 def run_own(job: Job) -> None:
     """Process the profile of ``job`` with the buildout that it names; ``BuildFailed`` when that fails."""
     _set_aside(job.directory)
@@ -72,7 +81,13 @@ def _run(job: Job, program: str, arguments: list[str]) -> None:
     command = [*_shebang(program), program, *arguments]
     _log.info("$ %s", shlex.join(command))
     launch = Launch(directory=job.directory, environment=dict(os.environ), umask=0o027)
-    code = start(command, launch=launch, output=2).popen.wait()
+    started = start(command, launch=launch, output=2)
+    try:
+        code = started.popen.wait()
+    except BaseException:
+        end_tree(started.pid, 0.0)
+        started.popen.wait()
+        raise
     if code != 0:
         how = f"was ended by signal {-code}" if code < 0 else f"failed with status {code}"
         raise BuildFailed(

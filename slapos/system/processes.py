@@ -255,6 +255,14 @@ class Started:
     pid: int
     popen: subprocess.Popen[bytes]
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait so long at most; whether it ended."""
+        try:
+            self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
 
 def start(
     command: Sequence[str], *, launch: Launch | None = None, output: str | int = os.devnull, keep: Sequence[int] = ()

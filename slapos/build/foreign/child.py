@@ -148,6 +148,9 @@ def main(arguments: list[str]) -> None:
     os.set_inheritable(connection.fileno(), False)
     interpreter = Interpreter(Channel(connection))
     interpreter.channel.serve(interpreter.serve)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # threads that a recipe left must not keep the interpreter
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from slapos.build.recipe import Recipe
 from slapos.build.values import Value, as_text, checked
 from slapos.model.errors import BuildFailed, HyperopenxError, Unavailable
 from slapos.system.processes import Launch, Started, start
+from slapos.system.proctable import end_tree
 from slapos.system.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _CHILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "child.py")
 _log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9._, -]*\])?(\s*[<>=!~].*)?")
+END_SECONDS = 2.0
 _EXTRAS = re.compile(r"[\[<>=!~ ]")
 _REFUSED = (HyperopenxError, zc.buildout.UserError, KeyError, OSError)
 
@@ -44,6 +46,7 @@ class Interpreter:
         self.errors: list[Exception] = []
         self.process: Started | None = None
         self.versions: list[str] = []
+        self.refusal: Failed | None = None
 
     def call(self, method: str, *arguments: Any) -> Any:
         """The answer; the engine's own error again when that is what the recipe met, else :class:`Failed`."""
@@ -62,16 +65,24 @@ class Interpreter:
 
     def prepare(self) -> None:
         """Install the distribution and all that it needs."""
+        if self.refusal is not None:
+            raise self.refusal  # nothing changed since another part asked
         if not self.versions:
             self._make_directories()
-            self.versions = self.call("prepare", self.requirement, self._settings())
+            try:
+                self.versions = self.call("prepare", self.requirement, self._settings())
+            except Failed as failed:
+                self.refusal = failed
+                raise
 
     def close(self) -> None:
         """End it: it ends by itself when nobody is at the other end."""
         if self.process is not None:
             self.channel.close()
             self.connection.close()
-            self.process.popen.wait()
+            if not self.process.ends_within(END_SECONDS):  # an interrupt left it at work
+                end_tree(self.process.pid, 1.0)
+                self.process.popen.wait()
             self.process = None
             remove_tree(self._work)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 
-from slapos.build.own_buildout import brought_buildout, interpreter
+from slapos.build.own_buildout import own_python
 from slapos.build.release import release_directory
 from slapos.model.errors import HyperopenxError
 from slapos.model.objects import PromiseResult
@@ -78,6 +77,4 @@ def _python(node: Node, place: Place) -> str:
     instance = node.wanted(place.partition)
     if instance is None:
         return ""
-    program = brought_buildout(release_directory(node.config.software_root, instance.release))
-    found = interpreter(program) if program else ""
-    return "" if found == sys.executable else found
+    return own_python(release_directory(node.config.software_root, instance.release))

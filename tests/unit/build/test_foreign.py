@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ from slapos.build.foreign import stand_in
 from slapos.build.foreign.eggs import specifier
 from slapos.build.profile.names import RecipeTable
 from slapos.build.profile.state import read_state
+from slapos.system.proctable import Process, descendants, is_alive, process_table
+from slapos.testing.waiting import wait_for
 from tests.unit.build.profiles import TABLE, listing, make_buildout, outcomes, run_profile
 
 SOURCE = """
@@ -193,6 +197,37 @@ def test_failures_are_data_with_a_place(
     assert sentence in error.message
     if reference == "recipe-failed":
         assert "Traceback" in capfd.readouterr().err
+
+
+def test_what_cannot_be_had_is_asked_for_once(tmp_path: Path, wheels: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text = "parts = a b c\n" + "".join(f"[{name}]\nrecipe = absent.thing\n" for name in "abc")
+    report = run_profile(tmp_path, profile(tmp_path, text), recipes=RecipeTable(TABLE))
+    assert [error.reference for error in report.errors] == ["no-distribution"] * 3
+    assert capfd.readouterr().err.count("Getting absent.thing") == 1
+
+
+def test_an_interrupt_ends_the_interpreter_at_its_work(tmp_path: Path, wheels: Path) -> None:
+    text = "parts = a\n[a]\nrecipe = field.thing\ncode = import subprocess; subprocess.run(['sleep', '60'])\n"
+    seen: list[Process | None] = []
+
+    def interrupt() -> None:
+        seen.append(wait_for(_sleeping, 60, "the command runs", until=lambda found: found is not None))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_profile(tmp_path, profile(tmp_path, text), recipes=RecipeTable(TABLE))
+    thread.join()
+    assert seen[0] is not None
+    assert not is_alive(*seen[0].key)
+    assert _sleeping() is None
+
+
+def _sleeping() -> Process | None:
+    """A descendant of ours whose own child is the command."""
+    below = descendants(process_table(), os.getpid())
+    return next((one for one in below if any(other.ppid == one.pid for other in below)), None)
 
 
 def test_waiting_of_an_other_part_comes_through_a_foreign_recipe(tmp_path: Path, wheels: Path) -> None:

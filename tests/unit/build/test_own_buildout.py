@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slapos.build.job import Job
-from slapos.build.own_buildout import brought_buildout, builds_itself, interpreter
+from slapos.build.own_buildout import brought_buildout, builds_itself, interpreter, own_python
 from slapos.build.release import build_job
 from slapos.build.run import execute
 
@@ -76,6 +76,13 @@ def test_which_program_is_brought(tmp_path: Path, release: Path) -> None:
 def test_the_interpreter_of_a_script(tmp_path: Path, text: str, found: str) -> None:
     assert interpreter(str(program(tmp_path / "bin" / "buildout", text))) == found
     assert interpreter(str(tmp_path / "absent")) == ""
+
+
+def test_promises_run_with_the_python_of_a_release_that_brings_one(tmp_path: Path, release: Path) -> None:
+    assert own_python(str(release)) == "", "it is ours"
+    program(release / "bin" / "buildout", "#!/opt/other/bin/python -S\n")
+    assert own_python(str(release)) == "/opt/other/bin/python"
+    assert own_python(str(tmp_path)) == ""
 
 
 def test_an_instance_is_processed_with_it(release: Path, partition: Path, capfd: pytest.CaptureFixture[str]) -> None:
