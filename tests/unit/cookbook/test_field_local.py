@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
+import pwd
 import re
 import subprocess
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_an_identifier_stays(partition: Partition) -> None:
 
 def test_who_runs(partition: Partition) -> None:
     partition.done(profile("userinfo"))
-    assert partition.option("p", "pw-name") == getpass.getuser()
+    assert partition.option("p", "pw-name") == pwd.getpwuid(os.getuid()).pw_name
     assert partition.option("p", "pw-uid") == str(os.getuid()) and partition.option("p", "gr-gid") == str(os.getgid())
 
 
