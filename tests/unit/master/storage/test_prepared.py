@@ -36,7 +36,7 @@ def add(tx: Transaction, login: str, operator: bool, created: int = 5) -> object
 def test_rows_have_the_types_of_their_columns(storage: Storage) -> None:
     row = storage.write(lambda tx: add(tx, "ann", True))
     assert row == {"login": "ann", "name": "", "operator": True, "created": 5}
-    assert isinstance(row["operator"], bool)  # type: ignore[index]
+    assert isinstance(row["operator"], bool)
     storage.write(lambda tx: add(tx, "bob", False))
     found = storage.read(lambda tx: _operators.rows(tx, of_date=4))
     assert found == storage.read(lambda tx: _as_usual(tx, 4)) == [row]
