@@ -128,10 +128,10 @@ def test_eggs_scripts_develop_and_custom(work: Path) -> None:
     (source / "setup.py").write_text("from setuptools import setup\nsetup(name='own', version='7', py_modules=['own'])")
     (source / "own.py").write_text("where = __file__\n")
     assert set(outcomes(process(work, EGGS)).values()) == {"installed"}
-    assert (work / "eggs" / "six-1.16.0-py3.11-linux-x86_64.egg").is_dir(), "the version of the profile"
+    [six] = (work / "eggs").glob("six-1.16.0-py3*.egg")  # the version of the profile
     code = "import six; print(six.__version__, six.__file__)"
     python = check_run([str(work / "bin" / "python-of-release"), "-c", code]).text.split()
-    assert python == ["prepared", "1.16.0", f"{work}/eggs/six-1.16.0-py3.11-linux-x86_64.egg/six.py"]
+    assert python == ["prepared", "1.16.0", f"{six}/six.py"]
     assert check_run([str(work / "bin" / "say")]).text == "prepared\n1 2\n"
     assert list((work / "develop-eggs").glob("own*")), "the source is used where it lies"
     assert list((work / "develop-eggs").glob("plone.recipe.command-*")), "built from source"

@@ -112,7 +112,7 @@ def test_installed_kept_updated_and_gone(tmp_path: Path, wheels: Path) -> None:
     work = tmp_path / "work"
     assert run(tmp_path, ONE.format(text="hello")) == {"a": "installed"}
     assert (work / "a").read_text() == "hello"
-    assert [name.name for name in (work / "eggs").iterdir()] == ["field.thing-1.0-py3.11-linux-x86_64.egg"]
+    assert [egg.name.partition("-py")[0] for egg in (work / "eggs").iterdir()] == ["field.thing-1.0"]
     assert listing(tmp_path) == [".installed.cfg", "a", "bin", "develop-eggs", "eggs", "parts"]
     wheels.joinpath("field_thing-1.0-py3-none-any.whl").unlink()  # the egg is enough now
     assert run(tmp_path, ONE.format(text="hello")) == {"a": "kept"}
@@ -267,7 +267,7 @@ def test_slapos_core_is_never_fetched_our_modules_stand_for_it(tmp_path: Path, w
     code = "import slapos.slap, slapos.grid.promise.generic as g; self.options['text'] = g.__file__"
     run(tmp_path, f"parts = a\n[a]\nrecipe = field.thing\ncode = {code}\n[versions]\nslapos.core = 1.22\n")
     assert (tmp_path / "work" / "a").read_text().endswith("slapos/grid/promise/generic.py")
-    egg = tmp_path / "work" / "eggs" / "slapos.core-1.22-py3.11.egg"
+    [egg] = (tmp_path / "work" / "eggs").glob("slapos.core-1.22-py3*.egg")
     assert (egg / "slapos" / "slap").resolve() == Path(stand_in.__file__).resolve().parents[2] / "slap"
     assert not (egg / "slapos" / "__init__.py").exists()
 
