@@ -110,12 +110,6 @@ class Dispatcher:
 
         return self._to_write(envelope, asking, act) if writes else Done(self.read(asking, act))
 
-    def serve(self, envelope: Envelope) -> Answer:
-        """The answer, waited for."""
-        begun = self.begin(envelope)
-        answer = begun.result if isinstance(begun, Done) else self.storage.write(begun.function)
-        return checked(envelope.method, answer)
-
     def read(self, asking: Asking, function: Callable[[Transaction, Principal], T]) -> T:
         """``function`` in one reading transaction with who asks; raises when his certificate counts no longer."""
         return self.storage.read(lambda tx: function(tx, self.identify(tx, asking)))
