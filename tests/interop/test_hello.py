@@ -13,6 +13,7 @@ from slapos.testing.nodes import NodeServer
 from slapos.testing.waiting import wait_for
 from tests.interop.stage import Stage, fetch, open_stage
 
+pytestmark = pytest.mark.timeout(900)  # seconds; on a busy machine, the real tools take their time
 BUILD_SECONDS = 280.0
 SERVE_SECONDS = 90.0
 

@@ -13,6 +13,7 @@ from slapos.testing.peers import checked
 from slapos.testing.peers.node import FAILED, OFFLINE, PROMISE_FAILED
 from tests.interop.stage import PARTITIONS, Stage, copy_release, fetch, open_stage
 
+pytestmark = pytest.mark.timeout(900)  # seconds; on a busy machine, the real tools take their time
 TEXT = "é <&> \"quoted\" 'too'"
 USAGE = (
     '<?xml version="1.0" encoding="utf-8"?>\n<consumption><movement><resource>service_module/cpu</resource>'
@@ -20,6 +21,7 @@ USAGE = (
 )
 
 
+PLAIN = "plain"  # an instance that several tests use, made by the first of them
 #: What does not depend on how people and nodes prove who they are.
 ON_ONE = pytest.mark.parametrize("stage", ["legacy"], indirect=True)
 
@@ -36,10 +38,9 @@ def test_what_the_node_said_when_it_was_formatted(stage: Stage) -> None:
     assert node.online
     state = stage.master.operator.node_state(node.reference)
     assert sorted(state.partitions)[:2] == ["slappart0", "slappart1"]
-    listed = checked(stage.slapos("computer list")).text
-    assert node.reference in listed
-    shown = checked(stage.slapos("computer info", stage.reference)).text
-    assert f"Computer Reference: {node.reference}" in shown
+    assert stage.computer in checked(stage.slapos("computer list")).text
+    shown = checked(stage.slapos("computer info", stage.computer)).text
+    assert f"Computer Reference: {stage.reference}" in shown
 
 
 def test_an_order_is_served(stage: Stage) -> None:
@@ -105,28 +106,28 @@ def test_stopped_and_started_again(stage: Stage) -> None:
 
 @ON_ONE
 def test_promises_of_the_field_fail_when_their_service_does(stage: Stage) -> None:
-    instance = stage.serve("failing")
+    instance = stage.serve(PLAIN)
     checked(stage.node("promise", "--only-cp", instance.partition))
     checked(stage.node("stop", f"{instance.partition}:server-on-watch"))
     failed = stage.node("promise", "--only-cp", instance.partition)
     assert failed.code == PROMISE_FAILED, failed.text
     assert "listening" in failed.text
-    assert stage.serve("failing", "--parameters", "name=again").health is Health.OK
+    assert stage.serve(PLAIN, "--parameters", "name=again").health is Health.OK
 
 
 def test_bang_makes_the_node_process_again(stage: Stage) -> None:
-    stage.serve("banged")
-    stamp = stage.partition("banged") / ".timestamp"
+    stage.serve(PLAIN)
+    stamp = stage.partition(PLAIN) / ".timestamp"
     before = int(stamp.read_text())
     checked(stage.node("bang", "-m", "look again"))
-    stage.process("banged")
+    stage.process(PLAIN)
     assert int(stamp.read_text()) > before
 
 
 def test_console_offers_the_library(stage: Stage) -> None:
-    instance = stage.serve("console", "--parameters", "name=Ada")
+    instance = stage.serve(PLAIN, "--parameters", "name=Ada")
     script = (
-        f"made = request({stage.release!r}, 'console', partition_parameter_kw={{'name': 'Ada'}})\n"
+        f"made = request({stage.release!r}, {PLAIN!r}, partition_parameter_kw={{'name': 'Ada'}})\n"
         "published = sorted(made.getConnectionParameterDict())\n"
         "print('told', made.getId(), made.getState(), made.getInstanceGuid(), published)\n"
         f"supply({stage.release!r}, {stage.computer!r})\n"
@@ -138,7 +139,7 @@ def test_console_offers_the_library(stage: Stage) -> None:
 
 @ON_ONE
 def test_usage_is_reported(stage: Stage) -> None:
-    instance = stage.serve("used")
+    instance = stage.serve(PLAIN)
     machine, place = stage.node.machine, f"instances/var/xml_report/{instance.partition}"
     machine.make("instances/var/xml_report")
     machine.make(place)
