@@ -63,11 +63,16 @@ def supply_status(supply: objects.Supply) -> str:
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Flat texts: what is not a text becomes JSON text, so that no information is lost."""
-    return {
-        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
-        for key, value in values.items()
-    }
+    """Parameters as they are stored: text → text."""
+    return {key: text_of(value) for key, value in values.items()}
+
+
+def text_of(value: Any) -> str:
+    """The text of a value, the same in every dialect of the field: ``True``, ``None``, ``1.5`` as its masters do,
+    lists and objects as JSON, so that no information is lost.  Raises :class:`ValueError`, :class:`TypeError`."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
 def order_of(message: Mapping[str, Any]) -> objects.InstanceRequest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from slapos.model import objects
 from slapos.model.errors import InputError
 from slapos.model.states import InstanceState, SupplyState
 from slapos.wire import parameter_document
-from slapos.wire.field_codec import access_status
+from slapos.wire.field_codec import access_status, text_of
 from slapos.wire.marshal import FieldObject
 
 OLD_DEFAULT_TYPE = "RootSoftwareInstance"
@@ -166,12 +165,10 @@ def flat(values: Any, field: str) -> dict[str, str]:
 
 
 def _flat_text(value: Any, field: str) -> str:
-    if value is None or isinstance(value, str | bool | int | float):
-        return str(value)
-    if not isinstance(value, list | tuple | dict):
+    if not isinstance(value, None | str | bool | int | float | list | tuple | dict):
         raise wrong_type(field, value, "a text, number, list or dictionary")
     try:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        return text_of(value)
     except (TypeError, ValueError) as error:
         raise wrong_type(field, value, "made of texts, numbers, lists and dictionaries") from error
 

@@ -259,3 +259,20 @@ def test_control_characters_are_refused_alike(dialects: dict[str, Dialect], text
             with pytest.raises(InputError):
                 dialect.publish(TITLE, parameters)
         assert dialect.read(TITLE) == {"kept": "as it was"}, name
+
+
+def test_flat_values_that_are_no_texts_become_the_same_text(dialects: dict[str, Dialect]) -> None:
+    values: dict[str, Any] = {
+        "n": 1,
+        "f": 1.5,
+        "yes": True,
+        "none": None,
+        "list": [1, None],
+        "object": {"b": 1, "a": True},
+    }
+    seen = []
+    for name in ("json", "xml"):
+        dialects[name].request(TITLE, values)
+        seen.append(dialects["own"].read(TITLE))
+    texts = {"n": "1", "f": "1.5", "yes": "True", "none": "None", "list": "[1, null]", "object": '{"a": true, "b": 1}'}
+    assert seen == [texts, texts]

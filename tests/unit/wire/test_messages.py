@@ -133,9 +133,9 @@ def test_a_wrong_answer_is_our_defect() -> None:
     assert caught.value.context["field"] == "extra"
 
 
-def test_values_that_are_no_texts_become_json() -> None:
+def test_values_that_are_no_texts_become_the_same_texts_as_in_xml() -> None:
     order = field_codec.order_of({**ORDER, "parameters": {"n": 2, "t": "2", "d": {"b": 1, "a": None}, "f": True}})
-    assert order.parameters == {"n": "2", "t": "2", "d": '{"a": null, "b": 1}', "f": "true"}
+    assert order.parameters == {"n": "2", "t": "2", "d": '{"a": null, "b": 1}', "f": "True"}
     assert order.software_type == "default"
 
 
