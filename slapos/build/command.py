@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from slapos.model.errors import BuildFailed, MachineError
 from slapos.system.processes import Launch, start
-from slapos.system.proctable import end_tree
 
 TAIL_LINES = 30
 _DISK_FULL = os.strerror(errno.ENOSPC)
@@ -28,13 +27,7 @@ class CommandLog:
         """Run to the end; ``BuildFailed`` ``build-command-failed`` with ``log`` and ``tail`` when it fails."""
         self.note(f"# cd {directory}\n$ {' '.join(command)}")
         launch = Launch(directory=directory, environment=self.environment, umask=0o022)
-        started = start(command, launch=launch, output=self.path)
-        try:
-            code = started.popen.wait()
-        except BaseException:
-            end_tree(started.pid, 0.0)
-            started.popen.wait()
-            raise
+        code = start(command, launch=launch, output=self.path).wait()
         if code != 0:
             raise self._failed(command, code)
 

@@ -17,7 +17,6 @@ from slapos.model.errors import BuildFailed, HyperopenxError, InputError
 from slapos.system.below import list_below, read_below
 from slapos.system.files import atomic_write
 from slapos.system.processes import Launch, start
-from slapos.system.proctable import end_tree
 
 _log = logging.getLogger(__name__)
 
@@ -81,13 +80,7 @@ def _run(job: Job, program: str, arguments: list[str]) -> None:
     command = [*_shebang(program), program, *arguments]
     _log.info("$ %s", shlex.join(command))
     launch = Launch(directory=job.directory, environment=dict(os.environ), umask=0o027)
-    started = start(command, launch=launch, output=2)
-    try:
-        code = started.popen.wait()
-    except BaseException:
-        end_tree(started.pid, 0.0)
-        started.popen.wait()
-        raise
+    code = start(command, launch=launch, output=2).wait()
     if code != 0:
         how = f"was ended by signal {-code}" if code < 0 else f"failed with status {code}"
         raise BuildFailed(

@@ -255,6 +255,15 @@ class Started:
     pid: int
     popen: subprocess.Popen[bytes]
 
+    def wait(self) -> int:
+        """The exit status; when the waiting is interrupted, the whole tree ends before the interruption goes on."""
+        try:
+            return self.popen.wait()
+        except BaseException:
+            end_tree(self.pid, 0.0)
+            self.popen.wait()
+            raise
+
     def ends_within(self, seconds: float) -> bool:
         """Wait so long at most; whether it ended."""
         try:

@@ -164,3 +164,19 @@ def test_a_tree_that_ignores_term_ends(tmp_path: Path) -> None:
 
 def test_the_boot_has_a_name() -> None:
     assert boot_id() == boot_id() != ""
+
+
+def test_interrupted_waiting_ends_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = start(["/bin/sh", "-c", "sleep 60 & wait"])
+    waiting = started.popen.wait
+    calls = iter([KeyboardInterrupt()])
+
+    def interrupted_once() -> int:
+        for error in calls:
+            raise error
+        return waiting()
+
+    monkeypatch.setattr(started.popen, "wait", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        started.wait()
+    assert started.popen.returncode == -signal.SIGTERM
