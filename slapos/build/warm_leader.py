@@ -19,11 +19,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from slapos.build.command import last_lines
-from slapos.build.isolation import MARKER_VARIABLE, adopt_orphans, die_with
+from slapos.build.isolation import MARKER_VARIABLE
 from slapos.build.job import Job, Result
 from slapos.build.warm_worker import work
 from slapos.model.errors import BuildFailed, HyperopenxError, MachineError, machine_error
 from slapos.system.files import atomic_write, read_json
+from slapos.system.lineage import adopt_orphans, die_with
 from slapos.system.locks import locked
 from slapos.system.proctable import (
     boot_id,

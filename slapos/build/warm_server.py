@@ -15,9 +15,9 @@ import signal
 import socket
 import sys
 
-from slapos.build.isolation import adopt_orphans
 from slapos.build.profile.names import preload
 from slapos.build.warm_leader import lead
+from slapos.system.lineage import adopt_orphans
 from slapos.system.proctable import descendants, end_processes, find_process, process_table
 
 _LAZY = ("encodings.idna", "jinja2.ext", "lxml.etree", "multiprocessing.connection", "requests.adapters", "sqlite3")

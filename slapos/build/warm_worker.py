@@ -11,10 +11,11 @@ import time
 import traceback
 from typing import Any
 
-from slapos.build.isolation import become, close_descriptors, default_signals, die_with
+from slapos.build.isolation import become
 from slapos.build.job import Job, Progress
 from slapos.build.run import execute, failed
 from slapos.model.errors import HyperopenxError, InternalError
+from slapos.system.lineage import close_descriptors, default_signals, die_with
 
 
 def work(job: Job, pipe: int, log: int, marker: str, leader: int) -> None:
