@@ -32,7 +32,8 @@ class _Remembered:
     files: dict[str, Signature] = field(default_factory=dict)
 
     def is_current(self, now: float) -> bool:
-        return now < self.until and all(_signature(path) == known for path, known in self.files.items())
+        files = list(self.files.items())  # another thread may just follow a reference to one more
+        return now < self.until and all(_signature(path) == known for path, known in files)
 
 
 class SchemaMemory:

@@ -191,7 +191,7 @@ class Round:
             finally:
                 asking.join()
             writers.wait(2, DEADLINE)
-        assert writers.errors == []
+        assert writers.errors == [], f"a writing client was refused: {writers.errors}"
         self.stage.paper.check(writers.touched)
 
     def _freeze_and_kill(self, writers: Writers, mark: int) -> None:

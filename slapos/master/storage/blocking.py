@@ -10,8 +10,12 @@ T = TypeVar("T")
 _here = threading.local()
 
 
-class WouldBlock(Exception):
-    """What was begun on the event loop is to be begun again in a thread."""
+class WouldBlock(BaseException):
+    """What was begun on the event loop is to be begun again in a thread.
+
+    No :class:`Exception`, as ``asyncio.CancelledError`` is none: a library that calls us back may take every
+    ``Exception`` for a failure of ours and report it as something else, as ``referencing`` does.
+    """
 
 
 def may_block() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from slapos.master.storage.blocking import may_block
 from slapos.master.storage.database import Storage, open_storage
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError, Unavailable
+from slapos.schema.fetch import Fetcher
+from slapos.schema.memory import SchemaMemory
 
 
 @pytest.fixture
@@ -53,6 +56,28 @@ def test_what_may_block_is_begun_again_in_a_thread(desk: Desk) -> None:
     assert perform(desk, begin) == "pool"
     assert begun == ["MainThread", "pool"]
     may_block()  # nobody is on the event loop now
+
+
+def test_a_schema_whose_reference_was_never_followed_is_no_wrong_schema(desk: Desk, tmp_path: Path) -> None:
+    """Its release was remembered by another request, which followed no reference yet."""
+    (tmp_path / "common.json").write_text('{"$defs": {"title": {"type": "string"}}}')
+    (tmp_path / "in.json").write_text('{"properties": {"title": {"$ref": "common.json#/$defs/title"}}}')
+    entry = {"title": "t", "description": "d", "request": "in.json", "response": "in.json", "index": 0}
+    descriptor = {"name": "n", "serialisation": "xml", "software-type": {"default": entry}}
+    (tmp_path / "software.cfg.json").write_text(json.dumps(descriptor))
+    release, fetcher, memory = str(tmp_path / "software.cfg"), Fetcher(roots=(str(tmp_path),)), SchemaMemory()
+
+    def fetch(url: str) -> bytes:
+        may_block()
+        return fetcher(url)
+
+    memory.of(release, fetch)
+
+    def begin() -> Done[str]:
+        memory.of(release, fetch).validate("default", {"title": "Hello"})
+        return Done(where())
+
+    assert perform(desk, begin) == "pool"
 
 
 def test_what_is_to_be_written_is_written_by_the_writer(desk: Desk, storage: Storage) -> None:
