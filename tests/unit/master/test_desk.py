@@ -71,7 +71,7 @@ def test_a_schema_whose_reference_was_never_followed_is_no_wrong_schema(desk: De
         may_block()
         return fetcher(url)
 
-    memory.of(release, fetch)
+    memory.of(release, fetch).validate("default", {})
 
     def begin() -> Done[str]:
         memory.of(release, fetch).validate("default", {"title": "Hello"})
