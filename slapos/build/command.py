@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 
+from slapos.build.jobserver import one_by_one, shared_descriptors
 from slapos.model.errors import BuildFailed, MachineError
 from slapos.system.processes import Launch, start
 
@@ -14,7 +15,10 @@ _DISK_FULL = os.strerror(errno.ENOSPC)
 
 
 class CommandLog:
-    """Commands of one part: each is written to ``path`` before it runs, its output after it."""
+    """Commands of one part: each is written to ``path`` before it runs, its output after it.
+
+    A pool of job slots that ``environment`` names is shared with each command.
+    """
 
     def __init__(self, path: str, *, environment: Mapping[str, str]) -> None:
         self.path = path
@@ -23,17 +27,21 @@ class CommandLog:
         with open(path, "w", encoding="utf-8"):
             pass
 
-    def run(self, command: Sequence[str], directory: str) -> None:
-        """Run to the end; ``BuildFailed`` ``build-command-failed`` with ``log`` and ``tail`` when it fails."""
+    def run(self, command: Sequence[str], directory: str, alone: bool = False) -> None:
+        """Run to the end; ``BuildFailed`` ``build-command-failed`` with ``log`` and ``tail`` when it fails.
+
+        ``alone``: a make in it runs one job at a time.
+        """
         self.note(f"# cd {directory}\n$ {' '.join(command)}")
-        launch = Launch(directory=directory, environment=self.environment, umask=0o022)
-        code = start(command, launch=launch, output=self.path).wait()
+        environment = one_by_one(self.environment) if alone else self.environment
+        launch = Launch(directory=directory, environment=environment, umask=0o022)
+        code = start(command, launch=launch, output=self.path, keep=shared_descriptors(environment)).wait()
         if code != 0:
             raise self._failed(command, code)
 
-    def shell(self, text: str, directory: str) -> None:
+    def shell(self, text: str, directory: str, alone: bool = False) -> None:
         """Run shell text that the packager wrote, stopping at the first command that fails."""
-        self.run(["/bin/sh", "-ec", text], directory)
+        self.run(["/bin/sh", "-ec", text], directory, alone)
 
     def note(self, text: str) -> None:
         """Write a line into the log."""

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from slapos.build.command import CommandLog
+from slapos.build.jobserver import jobs_option
 from slapos.build.place import Place
 from slapos.build.recipe import Description, OptionsView, Recipe
 from slapos.build.unpack import apply_patches, unpack
@@ -93,8 +94,9 @@ class Cmmi(Recipe):
     def _make(self, source: str) -> None:
         self._shell("pre-build", source)
         self.stage("make")
-        jobs = f"-j{len(os.sched_getaffinity(0))}"
-        self.log.shell(" ".join([self._make_command(), jobs, *self._arguments("make-options")]), source)
+        jobs = jobs_option(self.log.environment)
+        command = filter(None, [self._make_command(), jobs, *self._arguments("make-options")])
+        self.log.shell(" ".join(command), source)
 
     def _install(self, source: str, stage: str) -> None:
         self._shell("pre-install", source)
@@ -103,7 +105,7 @@ class Cmmi(Recipe):
         command = [self._make_command(), *self._arguments("make-options"), *map(shlex.quote, targets)]
         if self.boolean("destdir", True):
             command.append(f"DESTDIR={shlex.quote(stage)}")
-        self.log.shell(" ".join(command), source)
+        self.log.shell(" ".join(command), source, alone=True)
         staged = stage + self.place.location
         if os.path.isdir(staged):
             self.place.put(staged)
