@@ -1,8 +1,10 @@
-"""The Debian source archive of the machine as a mirror: ``debian:<source package>``.
+"""The Debian source archive of the machine as a mirror: ``debian:<source package>``, or with ``/<file>`` after it.
 
 An upstream tarball is often there with the same bytes; the record is found by sha256 in the ``Sources`` index, so a
-version need not be named.  apt does the transport and the signatures, in a private configuration derived from the
-machine's own sources: nothing of the machine's apt state is read or changed, and it works as an ordinary user.
+version need not be named.  A file that is named is also looked for where the archive's pool keeps it: it stays there
+for a while when the index already tells of a newer one.  apt does the transport and the signatures, in a private
+configuration derived from the machine's own sources: nothing of the machine's apt state is read or changed, and it
+works as an ordinary user.
 """
 
 from __future__ import annotations
@@ -52,11 +54,13 @@ class DebianArchive:
         The indexes of the machine's own release are asked first, then those of the others; what one suite cannot
         give, another may.  ``Unavailable`` with all that was tried when apt or the record is missing.
         """
+        package, _, file = package.partition("/")
         archives = read_archives(self.apt_directory)
         names = codenames(archives)
         if not names or not os.path.exists(_APT_HELPER):
             raise _missing(package, "this machine has no Debian source archive configured")
         tried: dict[str, str] = {}
+        asked: set[Record] = set()
         for codename in names:
             release = _Release(os.path.join(self.directory, codename), self.apt_directory)
             try:
@@ -66,9 +70,10 @@ class DebianArchive:
                 continue
             if not records:
                 tried[codename] = "no file of these digests"
-            for record in records:
-                if record.uri in tried:
+            for record in [*records, *pool_records(debian_archives(archives, codename), package, file, source)]:
+                if record in asked:
                     continue
+                asked.add(record)
                 try:
                     return release.download(record, target, seconds)
                 except Unavailable as error:
@@ -178,6 +183,17 @@ def find_records(index: str, uri: str, digests: tuple[str, ...]) -> Iterator[Rec
                 if directory and file:
                     yield Record(f"{uri.rstrip('/')}/{directory[1]}/{file[1]}", digest)
                 position = data.find(f"\n {digest} ".encode(), end) if end >= 0 else -1
+
+
+def pool_records(archives: list[Archive], package: str, file: str, source: Source) -> list[Record]:
+    """Where ``file`` of the source ``package`` may lie in the pools, as Debian lays them out; none when unnamed."""
+    if not file:
+        return []
+    folder = package[: 4 if package.startswith("lib") else 1]
+    pools = {
+        f"{archive.uri.rstrip('/')}/pool/{'updates/' * archive.suite.endswith('-security')}main" for archive in archives
+    }
+    return [Record(f"{pool}/{folder}/{package}/{file}", digest) for pool in sorted(pools) for digest in source.sha256]
 
 
 def _content(path: str) -> str:

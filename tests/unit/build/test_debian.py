@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slapos.build.fetch.aptsources import Archive, codenames, debian_archives, read_archives
-from slapos.build.fetch.debian import Record, find_records
+from slapos.build.fetch.debian import Record, find_records, pool_records
 from slapos.build.fetch.sources import Fetcher
 from slapos.build.recipe import Source
 from slapos.model.errors import BuildFailed, Unavailable
@@ -67,6 +67,34 @@ def test_found_by_digest_and_fetched_through_apt(tmp_path: Path, archive: Path) 
     with pytest.raises(Unavailable, match="no file of these digests"):
         fetcher.fetch(Source("http://127.0.0.1:1/x", ("e" * 64,), ("debian:hello",)))
     assert stamp.stat().st_mtime_ns == before, "a fresh index is not asked for again"
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/lib/apt/apt-helper"), reason="needs apt")
+def test_what_the_index_forgot_is_found_in_the_pool_by_its_name(tmp_path: Path, archive: Path) -> None:
+    """As after a point release: the index names a newer file only."""
+    pool = archive / "pool" / "main" / "h" / "hello"
+    older = b"the version before"
+    (pool / "hello_0.9.orig.tar.gz").write_bytes(older)
+    digest = hashlib.sha256(older).hexdigest()
+    fetcher = Fetcher(cache=str(tmp_path / "cache"), apt_directory=apt_directory(tmp_path, archive))
+    with pytest.raises(Unavailable, match="no file of these digests"):
+        fetcher.fetch(Source("http://127.0.0.1:1/x", (digest,), ("debian:hello",)))
+    named = Source("http://127.0.0.1:1/x", ("e" * 64, digest), ("debian:hello/hello_0.9.orig.tar.gz",))
+    assert Path(fetcher.fetch(named)).read_bytes() == older
+    (pool / "hello_0.9.orig.tar.gz").write_bytes(b"the version behind")
+    shutil.rmtree(tmp_path / "cache" / "sha256")
+    with pytest.raises((Unavailable, BuildFailed)):
+        fetcher.fetch(named)
+
+
+def test_where_pools_keep_files() -> None:
+    archives = [Archive("http://h/debian/", "trixie", ("main",)), Archive("http://h/s", "trixie-security", ("main",))]
+    source = Source("http://u/x", ("a",))
+    assert pool_records(archives, "hello", "", source) == []
+    assert pool_records(archives, "libffi", "f.tar.gz", source) == [
+        Record("http://h/debian/pool/main/libf/libffi/f.tar.gz", "a"),
+        Record("http://h/s/pool/updates/main/libf/libffi/f.tar.gz", "a"),
+    ]
 
 
 @pytest.mark.skipif(not os.path.exists("/usr/lib/apt/apt-helper"), reason="needs apt")
