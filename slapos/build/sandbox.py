@@ -1,0 +1,116 @@
+"""Where the commands of a build run: without network, seeing only what the part says that it is made from.
+
+Made with bubblewrap, which needs no rights: the same for root, a node's user for builds, and an ordinary user.  Inside,
+whoever builds is uid 1000, the work directory is ``/build``, and all else can only be read: named packages of the
+machine (:mod:`slapos.build.toolchain_view`) and the parts that are declared.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from slapos.build.toolchain_view import View
+from slapos.model.errors import MachineError
+from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, run
+
+BUILD_DIRECTORY = "/build"
+"""Where a build sees its work directory, whatever it is called outside: paths in debugging data stay the same."""
+
+USER = 1000
+_MEMORY_FILES = 256 * 1024 * 1024
+
+ENVIRONMENT: Mapping[str, str] = {
+    "HOME": BUILD_DIRECTORY,
+    "LC_ALL": "C.UTF-8",
+    "PATH": "/usr/bin:/bin",
+    "SOURCE_DATE_EPOCH": "315532800",  # 1980-01-01, the first date that a zip file can hold
+    "TMPDIR": "/tmp",
+    "TZ": "UTC",
+}
+"""What each build gets, in a sandbox or not; a part's own ``environment`` comes on top."""
+
+_ETC: Mapping[str, str] = {
+    "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nbuild:x:{USER}:{USER}:build:{BUILD_DIRECTORY}:/bin/sh\n"
+    "nobody:x:65534:65534:nobody:/:/bin/false\n",
+    "/etc/group": f"root:x:0:\nbuild:x:{USER}:\nnogroup:x:65534:\n",
+    "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """One part's.  ``build``: its work directory, seen as :data:`BUILD_DIRECTORY`.
+
+    ``readable``: paths that are seen under their own names; ``writable``: path seen → directory that takes its place;
+    ``view``: what is seen of the machine; ``environment``: what its commands get.
+    """
+
+    build: str
+    view: View
+    readable: tuple[str, ...] = ()
+    writable: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(ENVIRONMENT))
+    user: int = USER
+
+    def wrap(self, command: Sequence[str], directory: str) -> list[str]:
+        """The command line that runs ``command`` inside, in ``directory`` (a path outside that is seen inside)."""
+        arguments = [
+            *("bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--hostname", "build"),
+            *("--uid", str(self.user), "--gid", str(self.user)),
+            *("--proc", "/proc", "--dev", "/dev"),
+            *("--size", str(_MEMORY_FILES), "--tmpfs", "/dev/shm"),
+            *("--dir", "/etc", "--ro-bind", self._etc(), "/etc"),
+        ]
+        for source, place in self.view.binds:
+            arguments += ["--ro-bind", source, place]
+        for target, place in self.view.links:
+            arguments += ["--symlink", target, place]
+        for path in self.readable:
+            arguments += ["--ro-bind", path, path]
+        for place, source in ((BUILD_DIRECTORY, self.build), ("/tmp", self._scratch()), *self.writable.items()):
+            arguments += ["--bind", source, place]
+        return [*arguments, "--remount-ro", "/", "--chdir", self.seen(directory), "--", *command]
+
+    def seen(self, path: str) -> str:
+        """What ``path`` is called inside."""
+        for place, source in ((BUILD_DIRECTORY, self.build), *self.writable.items()):
+            if path == source or path.startswith(f"{source}/"):
+                return place + path.removeprefix(source)
+        return path
+
+    def is_visible(self, path: str) -> bool:
+        """Whether a command inside can read ``path`` (as it is called inside)."""
+        places = (*self.readable, *self.writable, BUILD_DIRECTORY, "/tmp", *(place for _, place in self.view.binds))
+        return any(path == place or path.startswith(f"{place}/") for place in places)
+
+    def _scratch(self) -> str:
+        """On disk, beside the sources: what a build writes into ``/tmp`` counts like the rest."""
+        return _made(os.path.join(self.build, ".tmp"))
+
+    def _etc(self) -> str:
+        place = _made(os.path.join(self.build, ".etc"))
+        for path, text in _ETC.items():
+            with open(place + path.removeprefix("/etc"), "w", encoding="ascii") as stream:
+                stream.write(text)
+        return place
+
+
+def _made(path: str) -> str:
+    os.makedirs(path, mode=0o755, exist_ok=True)
+    return path
+
+
+@cache
+def available() -> str:
+    """Empty when sandboxes work for this process, else why not.  Asked once, by making one."""
+    command = ["bwrap", "--unshare-all", "--uid", str(USER), "--gid", str(USER), "--ro-bind", "/", "/", "--", "true"]
+    try:
+        done = run(command, launch=Launch(environment=CLEAN_ENVIRONMENT), timeout=20)
+    except MachineError:
+        return "the program bwrap is not there (package bubblewrap)"
+    if done.code != 0:
+        return f"this kernel or container does not let bwrap make namespaces: {done.text.strip()[-200:]}"
+    return ""
