@@ -1,28 +1,54 @@
-"""What a profile would do, without doing it: its parts with described outputs and sources.
+"""What a profile would do, as data: its parts, their options with the lines that gave them, what each refers to.
 
 Nothing is run, written or fetched but the profiles themselves.  A recipe that is not ours is an opaque node: what it
-would give to others is unknown.
+would give to others is unknown.  ``slapos.build.reading`` reads one in a forked child.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from slapos.build.options import Origin
-from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
-from slapos.build.profile.failure import as_error
-from slapos.build.profile.load import Read
-from slapos.build.profile.names import RecipeTable
 from slapos.build.recipe import Source
-from slapos.build.values import Value, as_text
+from slapos.build.values import Value
+from slapos.model.errors import HyperopenxError, from_data
+
+AFTER = "<part-dependencies>"
+"""The option that ``=> name`` in a section stands for."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """``option`` (written at ``origin``) of a part needs ``part``.
+
+    ``through`` are the ``section:option`` that it names on the way, the first as it stands in the option, the last of
+    ``part`` itself.  ``option`` is empty when the recipe asks for the section by its name.
+    """
+
+    part: str
+    option: str = ""
+    through: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    @property
+    def sentence(self) -> str:
+        """``option `x` refers to ${openssl:location} (file:line)``."""
+        if not self.option:
+            return f"its recipe uses [{self.part}]"
+        place = f" ({self.origin})" if self.origin else ""
+        if self.option == AFTER:
+            return f"it comes after [{self.part}]{place}"
+        return f"option `{self.option}` refers to {', '.join(f'${{{name}}}' for name in self.through)}{place}"
 
 
 @dataclass(frozen=True)
 class PartNode:
     """One part; ``uses`` are the sections that it refers to; ``opaque`` when its recipe cannot describe itself.
 
-    ``problem`` is a sentence when the part cannot even be described.
+    ``origins``: option → each line that set it or changed it, the oldest first.  ``links`` lead to the parts that it
+    needs.  ``problem`` is a sentence when the part cannot even be described, ``error`` the whole of it as data.
     """
 
     name: str
@@ -35,64 +61,107 @@ class PartNode:
     opaque: bool = False
     signature: str = ""
     problem: str = ""
+    origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
+    error: Mapping[str, Any] | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The parts that it needs directly, sorted."""
+        return tuple(sorted({link.part for link in self.links}))
+
+    def place_of(self, option: str) -> Origin | None:
+        """The line that gave an option its last value."""
+        origins = self.origins.get(option)
+        return origins[-1] if origins else None
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> PartNode:
+        return cls(
+            **{
+                **data,
+                "sources": tuple(Source(**_tuples(item, "sha256", "mirrors")) for item in data["sources"]),
+                "uses": tuple(data["uses"]),
+                "origin": _origin(data["origin"]),
+                "origins": {option: tuple(Origin(**item) for item in all_) for option, all_ in data["origins"].items()},
+                "links": tuple(
+                    Link(**{**_tuples(item, "through"), "origin": _origin(item["origin"])}) for item in data["links"]
+                ),
+            }
+        )
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Parts in the order in which they would be processed, those with a problem last."""
+    """Parts in the order in which they would be processed, those with a problem last.
+
+    ``listed``: part of ``[buildout] parts`` → the line that has it there.
+    """
 
     parts: tuple[PartNode, ...]
+    profile: str = ""
+    listed: Mapping[str, Origin | None] = field(default_factory=dict)
+
+    def node(self, part: str) -> PartNode | None:
+        """The part of this name."""
+        return next((node for node in self.parts if node.name == part), None)
+
+    def users(self, part: str) -> tuple[str, ...]:
+        """The parts that need ``part`` directly, in order."""
+        return tuple(node.name for node in self.parts if part in node.needs)
+
+    def needed_for(self, part: str) -> frozenset[str]:
+        """``part`` and all that it needs, directly or not."""
+        found: set[str] = set()
+        todo = [part]
+        while todo:
+            name = todo.pop()
+            node = self.node(name)
+            if name not in found and node is not None:
+                found.add(name)
+                todo.extend(node.needs)
+        return frozenset(found)
+
+    def chain_to(self, part: str) -> tuple[str, ...]:
+        """From a listed part down to ``part``, the shortest way; empty when nothing leads there."""
+        chains: list[tuple[str, ...]] = [(name,) for name in self.listed]
+        seen = set(self.listed)
+        for chain in chains:  # grows while it is walked: breadth first
+            if chain[-1] == part:
+                return chain
+            node = self.node(chain[-1])
+            for name in node.needs if node else ():
+                if name not in seen:
+                    seen.add(name)
+                    chains.append((*chain, name))
+        return ()
+
+    def first_error(self) -> HyperopenxError | None:
+        """Of the parts that cannot be described, the first one's error."""
+        return next((from_data(node.error) for node in self.parts if node.error), None)
+
+    def as_data(self) -> dict[str, Any]:
+        return {
+            "profile": self.profile,
+            "listed": {part: asdict(origin) if origin else None for part, origin in self.listed.items()},
+            "parts": [node.as_data() for node in self.parts],
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Graph:
+        return cls(
+            parts=tuple(PartNode.from_data(item) for item in data["parts"]),
+            profile=data["profile"],
+            listed={part: _origin(origin) for part, origin in data["listed"].items()},
+        )
 
 
-def read_graph(
-    *,
-    profile: str,
-    directory: str,
-    read: Read,
-    overrides: Mapping[str, Mapping[str, Value]] | None = None,
-    recipes: RecipeTable | None = None,
-) -> Graph:
-    """The parts of ``profile`` as they would be in ``directory``."""
-    buildout = Buildout(
-        profile=profile,
-        directory=directory,
-        read=read,
-        overrides=overrides,
-        recipes=_Describing(recipes or RecipeTable()),
-        describe_only=True,
-    )
-    problems = []
-    for part in as_text(buildout["buildout"]["parts"]).split():
-        try:
-            buildout[part]
-        except KNOWN_FAILURES as error:
-            origin = buildout.first_origin(part)
-            problems.append(PartNode(part, origin=origin, problem=as_error(error, part, origin).message))
-    return Graph((*(_node(buildout, part) for part in buildout._parts), *problems))
+def _origin(data: Mapping[str, Any] | None) -> Origin | None:
+    return Origin(**data) if data else None
 
 
-class Opaque:
-    """Stands for a recipe that is not ours."""
-
-
-class _Describing(RecipeTable):
-    """Names that are not in the table are opaque instead of refused."""
-
-    def __init__(self, table: RecipeTable) -> None:
-        super().__init__(table.extra, foreign=lambda name, origin, section: Opaque)
-
-
-def _node(buildout: Buildout, part: str) -> PartNode:
-    section = buildout[part]
-    outputs = section.description.outputs
-    return PartNode(
-        name=part,
-        recipe=as_text(section["recipe"]),
-        options={option: value for option, value in section.copy().items() if option not in outputs},
-        outputs=dict(outputs),
-        sources=section.description.sources,
-        uses=tuple(sorted(buildout.uses.get(part, ()))),
-        origin=buildout.first_origin(part),
-        opaque=section.recipe_class is Opaque,
-        signature=section.signature,
-    )
+def _tuples(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {**data, **{name: tuple(data[name]) for name in names}}

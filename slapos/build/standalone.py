@@ -11,8 +11,8 @@ import logging
 import os
 import sys
 
+from slapos.build.describing import read_graph
 from slapos.build.fetch.profiles import ProfileReader
-from slapos.build.graph import read_graph
 from slapos.build.job import Job, Progress, Result
 from slapos.build.profile.load import is_url
 from slapos.build.release import build_job, prepare, record_build

@@ -21,12 +21,15 @@ class ProfileReader:
     """A ``Read`` for the engine; with ``offline`` it opens no connection.
 
     ``cache`` is a directory in which what was downloaded is kept, by the md5 of its URL as the field does; it serves
-    when the server cannot be reached, never instead of it.
+    when the server cannot be reached, never instead of it.  Without ``keep`` nothing is written there.
     """
 
-    def __init__(self, *, offline: bool = False, cache: str = "", limits: Limits = PROFILE_LIMITS) -> None:
+    def __init__(
+        self, *, offline: bool = False, cache: str = "", keep: bool = True, limits: Limits = PROFILE_LIMITS
+    ) -> None:
         self.offline = offline
         self.cache = cache
+        self.keep = keep
         self.limits = limits
 
     def __call__(self, location: str) -> bytes:
@@ -44,6 +47,8 @@ class ProfileReader:
             raise _missing(location) from None
         except PermissionError:
             raise InputError(f"{location} may not be read.", reference="unreadable-profile") from None
+        except OSError as error:
+            raise InputError(f"{location} cannot be read: {error.strerror}.", reference="unreadable-profile") from error
         if len(data) > self.limits.size:
             raise InputError(f"{location} is larger than {self.limits.size} bytes.", reference="too-large")
         return data
@@ -58,7 +63,7 @@ class ProfileReader:
             _log.warning("%s The copy of the last time serves.", error.message)
             with open(kept, "rb") as stream:
                 return stream.read(self.limits.size)
-        if kept:
+        if kept and self.keep:
             os.makedirs(self.cache, exist_ok=True)
             atomic_write(kept, data, 0o644, fsync=False)
         return data

@@ -227,6 +227,10 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         finally:
             self._evaluating.pop()
 
+    def waiting_for(self, section: str) -> list[str]:
+        """From a section that is being evaluated to the one that is now, and back to it."""
+        return [*self._active[self._active.index(section) :], section] if section in self._active else [section]
+
     def all_uses(self, section: str) -> set[str]:
         """All sections that ``section`` used, directly or not."""
         found: set[str] = set()

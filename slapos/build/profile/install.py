@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 from slapos.build.foreign.recipe import uninstall
 from slapos.build.job import Outcome, PartOutcome, PartResult
-from slapos.build.options import profile_error
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
 from slapos.build.profile.failure import as_error
+from slapos.build.profile.parts import listed_part
 from slapos.build.profile.removal import remove_stale
 from slapos.build.profile.section import Options
 from slapos.build.profile.state import InstalledPart, write_state
@@ -91,10 +91,7 @@ class _Installation:
 
     def _initialise(self, part: str) -> None:
         try:
-            if part not in self.buildout:
-                raise self._wrong_part(part, "missing-section", f"names the part [{part}], which does not exist.")
-            if self.buildout[part].recipe is None:
-                raise self._wrong_part(part, "missing-option", f"names the part [{part}], which has no recipe.")
+            listed_part(self.buildout, part)
         except KNOWN_FAILURES as error:
             root = next((name for name, known in self.buildout.failures.items() if known is error), part)
             if root != part and "recipe" in self.buildout.sections[root]:
@@ -102,10 +99,6 @@ class _Installation:
                 self._note_blocked(part, root)
             else:
                 self._note_failure(part, error, 0.0)
-
-    def _wrong_part(self, part: str, reference: str, sentence: str) -> HyperopenxError:
-        origin = self.buildout["buildout"].origin("parts")
-        return profile_error(sentence, section="buildout", option="parts", origin=origin, reference=reference)
 
     def _mark_changed(self, order: list[str]) -> None:
         changed = [part for part in order if not self._is_same(part)]

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 from slapos.build.job import Profiled
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.reader import Section, Sections, Step, final_text, merge, parse
-from slapos.model.errors import NotFound, ProfileError
+from slapos.model.errors import HyperopenxError, InputError, NotFound, ProfileError, Unavailable
 
 Read = Callable[[str], bytes]
 
@@ -140,17 +140,26 @@ class _Loader:
     def _read(self, location: str, origin: Origin | None) -> bytes:
         try:
             return self.read(location)
-        except NotFound as error:
+        except (InputError, NotFound, Unavailable) as error:
             if origin is None:
                 raise
-            raise profile_error(
-                error.message,
-                section="buildout",
-                option="extends",
-                origin=origin,
-                reference="missing-profile",
-                hint=error.hint,
-            ) from None
+            raise _unreadable(error, origin) from None
+
+
+def _unreadable(error: HyperopenxError, origin: Origin) -> HyperopenxError:
+    """``error`` with the place of the ``extends``; what may work later stays ``Unavailable``."""
+    if isinstance(error, Unavailable):
+        context = {**error.context, "file": origin.file, "line": origin.line}
+        sentence = f"{origin} [buildout] extends: {error.message}"
+        return Unavailable(sentence, reference=error.reference, context=context, hint=error.hint)
+    return profile_error(
+        error.message,
+        section="buildout",
+        option="extends",
+        origin=origin,
+        reference=error.reference,
+        hint=error.hint,
+    )
 
 
 def _wrong(sentence: str, origin: Origin, reference: str) -> ProfileError:

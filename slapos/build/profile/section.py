@@ -57,7 +57,7 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
                 self.get(option)
         if self.name != "buildout":
             for name in as_text(self.get("<part-dependencies>", "")).split():
-                self.buildout[name]
+                self._require(name)
             if self.get("recipe"):
                 self.initialize()
                 self.buildout._parts.append(self.name)
@@ -144,15 +144,12 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
         late = self.recipe.late_option(reference.option) if isinstance(self.recipe, Recipe) else None
         if late is not None:
             return late
+        if not self.ready and self is not asker and "recipe" in self._raw:
+            chain = " → ".join(self.buildout.waiting_for(self.name))
+            sentence = f"{reference} needs the recipe of [{self.name}], which itself needs [{asker.name}]"
+            raise asker._error(option, f"{sentence}: a cycle ({chain}).", origin, "cycle")
         if self.buildout.describe_only and self._may_still_tell():
             return Undescribed(f"${{{self.name}:{reference.option}}}")
-        if not self.ready and self is not asker and "recipe" in self._raw:
-            raise asker._error(
-                option,
-                f"{reference} needs the recipe of [{self.name}], which itself needs [{asker.name}]: a cycle.",
-                origin,
-                "cycle",
-            )
         raise asker._missing(reference, self, origin, option)
 
     def _may_still_tell(self) -> bool:
@@ -161,11 +158,20 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
 
     def _other(self, reference: Reference, origin: Origin | None, option: str) -> Options:
         if reference.section not in self.buildout:
-            close = difflib.get_close_matches(reference.section, list(self.buildout), n=1)
-            hint = f"Did you mean [{close[0]}]?" if close else ""
             sentence = f"{reference} names a section that does not exist."
-            raise self._error(option, sentence, origin, "missing-section", hint)
+            raise self._error(option, sentence, origin, "missing-section", self._close_to(reference.section))
         return self.buildout[reference.section]
+
+    def _require(self, name: str) -> None:
+        """``=> name``."""
+        if name not in self.buildout:
+            sentence = f"=> names the section [{name}], which does not exist."
+            raise self._error("", sentence, self.origin("<part-dependencies>"), "missing-section", self._close_to(name))
+        self.buildout[name]
+
+    def _close_to(self, section: str) -> str:
+        close = difflib.get_close_matches(section, list(self.buildout), n=1)
+        return f"Did you mean [{close[0]}]?" if close else ""
 
     def _written_in(self, option: str, origin: Origin | None) -> Origin | None:
         """The file whose directory is the base: a text taken over by ``<=`` counts as written where the ``<=`` is."""

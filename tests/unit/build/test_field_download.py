@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slapos.build.graph import read_graph
+from slapos.build.describing import read_graph
 from slapos.model.errors import ProfileError
 from tests.unit.build.profiles import make_buildout, outcomes, run_profile, write_profile
 from tests.unit.build.test_unpack import make_tar

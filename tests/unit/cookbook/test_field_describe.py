@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slapos.build.graph import read_graph
+from slapos.build.describing import read_graph
 from tests.unit.cookbook.engine import connection_section
 
 PROFILE = """
