@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 import sys
@@ -48,6 +49,18 @@ def test_every_dependency_has_its_reason(generated: ModuleType) -> None:
     required = {re.split(r"[\[=<>~! ]", item)[0] for items in generated.requirements().values() for item in items}
     assert not required - listed, lines(required - listed)
     assert not listed - required - OF_THE_MACHINE, lines(listed - required)
+
+
+def test_every_option_of_a_configuration_is_named() -> None:
+    from slapos.master.config import MasterConfig
+    from slapos.node.config import NodeConfig
+
+    page = (DOCS / "reference/configuration.rst").read_text(encoding="utf-8")
+    own_sections = {"other_masters": "[multimaster/<url>]", "products": "[products]"}
+    names = [item.name for kind in (NodeConfig, MasterConfig) for item in dataclasses.fields(kind)]
+    missing = {name for name in names if not re.search(rf"\b{name}\b|\b{name.replace('_', '-')}\b", page)}
+    assert missing <= own_sections.keys(), lines(missing)
+    assert all(section in page for section in own_sections.values())
 
 
 def test_every_recipe_has_its_page() -> None:
