@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from slapos.build.sandbox import Sandbox
 from slapos.system.files import atomic_write
 from slapos.system.removal import remove_tree
 
@@ -29,6 +30,29 @@ class Place:
     def is_whole(self) -> bool:
         """Whether the tree is there and nothing was interrupted on the way."""
         return os.path.isdir(self.location) and not os.path.exists(self.marker)
+
+    @property
+    def owned(self) -> list[str]:
+        """What ``install`` returns: the paths that go when the part goes."""
+        return [self.location]
+
+    def make(self, produce: Callable[[str], None], keep_work: bool = False) -> None:
+        """Let ``produce`` make the tree with an empty work directory; see :meth:`renewed`."""
+        with self.renewed(keep_work) as work:
+            produce(work)
+
+    @property
+    def sandbox(self) -> Sandbox | None:
+        """A part of one release alone is built without: its options may name anything of the release."""
+        return None
+
+    def environment(self) -> dict[str, str]:
+        """What commands get: the environment of the run."""
+        return {"LC_ALL": "C.UTF-8", "PATH": os.defpath} | dict(os.environ)
+
+    def now(self, path: str) -> str:
+        """Where ``path``, which may lie below the location, is at this moment of making it."""
+        return path
 
     @contextlib.contextmanager
     def renewed(self, keep_work: bool = False) -> Iterator[str]:

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import logging
 import os
+import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +23,7 @@ from slapos.build.options import REQUIRED, OptionsView, Required
 from slapos.build.values import Value, checked
 from slapos.model.errors import ProfileError
 
-__all__ = ["Description", "OptionsView", "Recipe", "Source", "Value", "identity"]
+__all__ = ["Description", "Ingredients", "OptionsView", "Recipe", "Source", "Value", "identity"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,19 @@ class Description:
     sources: tuple[Source, ...] = ()
 
 
+@dataclass(frozen=True)
+class Ingredients:
+    """What a stored part is made from besides its options, its sources and the parts that these name.
+
+    ``patches``: (name, sha256) in order; ``texts``: further inputs by name, counted like options.  ``private``: why
+    this part cannot be in the store, as the end of a sentence that begins with the part; empty when it can.
+    """
+
+    patches: tuple[tuple[str, str], ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    private: str = ""
+
+
 class Profile(Protocol):
     """What a recipe may use of the running profile (our ``Buildout``)."""
 
@@ -50,9 +64,15 @@ class Profile(Protocol):
 
 
 class Recipe:
-    """Base of our recipes; a subclass defines ``install`` and, where it has outputs, ``describe``."""
+    """Base of our recipes; a subclass defines ``install`` and, where it has outputs, ``describe``.
+
+    ``stored``: its parts may lie in the store (see :mod:`slapos.build.store.site` for what it then has to do);
+    ``compiles``: what it makes depends on the compiler and headers of the machine.
+    """
 
     interface: ClassVar[int] = 1
+    stored: ClassVar[bool] = False
+    compiles: ClassVar[bool] = True
 
     def __init__(self, buildout: Profile, name: str, options: MutableMapping[str, Any]) -> None:
         self.buildout = buildout
@@ -61,6 +81,7 @@ class Recipe:
         self.view = view_of(buildout, name, options)
         self.directory = self.view.directory
         self.logger = logging.getLogger(f"slapos.build.{name}")
+        self.stages: dict[str, float] = {}
         self.description = type(self).describe(name, self.view)
         for option, value in self.description.outputs.items():
             self.set(option, value)
@@ -70,6 +91,12 @@ class Recipe:
     def describe(cls, name: str, options: OptionsView) -> Description:
         """Pure: no effect, nothing read but ``options``.  Its outputs become options that are never evaluated."""
         return Description()
+
+    @classmethod
+    def ingredients(cls, name: str, options: OptionsView, profile: Profile) -> Ingredients:
+        """For ``stored`` recipes, before ``describe``: no effect; may read files that options name (patches) and
+        sections of ``profile``, which then count as used by the part."""
+        return Ingredients()
 
     def setup(self) -> None:
         """Effects at the first use of the section; may raise ``NotReady``.  Most recipes need none."""
@@ -137,7 +164,11 @@ class Recipe:
         self.options[option] = checked(value)
 
     def stage(self, stage: str) -> None:
-        """Tell who watches the run what the part does now, in a word: ``fetch``, ``configure``, ``make``."""
+        """Tell who watches the run what the part does now, in a word: ``fetch``, ``configure``, ``make``.
+
+        ``stages`` keeps when each began (monotonic seconds), for the record of a stored part.
+        """
+        self.stages.setdefault(stage, time.monotonic())
         getattr(self.buildout, "stage", lambda stage: None)(stage)
 
     def error(self, option: str, sentence: str, *, reference: str = "", hint: str = "") -> ProfileError:

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import zc.buildout
@@ -26,6 +26,8 @@ from slapos.build.profile.names import RecipeTable
 from slapos.build.profile.reader import Section, Sections, Step, final_text, merge, merge_section, parse
 from slapos.build.profile.section import Options as RunningSection
 from slapos.build.profile.state import State, read_state
+from slapos.build.profile.stored import TOOLCHAIN
+from slapos.build.store.store import Store
 from slapos.build.values import Value, as_text, dumps, loads
 from slapos.model.errors import HyperopenxError
 
@@ -96,6 +98,8 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self.nested_results: list[PartResult] = []
         self.fetched: dict[str, bytes] = {}
         self.interpreters: dict[str, Interpreter] = {}
+        self._toolchain: tuple[str, ...] = ()
+        self._toolchain_begun = False
         self.observe: Observe = lambda part, index, total, stage: None
         self.stage: Callable[[str], None] = lambda stage: None
         self._active: list[str] = []
@@ -106,6 +110,7 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self._annotated: dict[str, Any] = {}
         self._log_level = logging.INFO
         self._set_directories(directory)
+        self._set_store()
         self.state = read_state(self.state_path) if not describe_only else State()
 
     def _settle_reader(self, main: Section) -> None:
@@ -139,6 +144,28 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self._links: tuple[str, ...] = ()
         self._allow_hosts = ("*",)
 
+    def _set_store(self) -> None:
+        """``[buildout] store`` has the roots, one a line; ``toolchain`` the parts that others are compiled with."""
+        roots = as_text(self["buildout"].get("store", "")).split("\n")
+        given = tuple(root.strip() for root in roots if root.strip())
+        self.store = Store(given) if given else None
+        self._toolchain = tuple(as_text(self["buildout"].get(TOOLCHAIN, "")).split()) if given else ()
+        self._toolchain_made_of: set[str] = set()
+
+    def compiles_with(self, section: str) -> tuple[str, ...]:
+        """The parts that a part is compiled with; none: with what the machine has, as the toolchain itself is."""
+        return () if self._toolchain_begun or section in self._toolchain_made_of else self._toolchain
+
+    def _begin_with_toolchain(self) -> None:
+        """Its parts are evaluated before all others, so that what they use is known as theirs."""
+        active, self._active, self._toolchain_begun = self._active, [], True
+        for part in self._toolchain:
+            with suppress(*KNOWN_FAILURES):  # told to the first part that needs it
+                self._toolchain_made_of.add(part)
+                self[part]
+                self._toolchain_made_of |= self.all_uses(part)
+        self._active, self._toolchain_begun = active, False
+
     @property
     def _raw(self) -> Sections:
         """The sections, under the name that stock buildout's methods use."""
@@ -146,6 +173,8 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
 
     def __getitem__(self, section: str) -> RunningSection:
         """The section, evaluated and with its recipe created; its failure again when that failed before."""
+        if self._toolchain and not self._toolchain_made_of:
+            self._begin_with_toolchain()
         if self._active and section not in (self._active[-1], "buildout"):
             self.uses.setdefault(self._active[-1], set()).add(section)
         if section in self._data:

@@ -111,6 +111,8 @@ class _Installation:
     def _is_same(self, part: str) -> bool:
         options: Options = self.buildout[part]
         old = self.state.parts.get(part)
+        if options.stored is not None and not options.stored.is_built:
+            return False
         return old is not None and old.same_as(options.copy(), options.signature)
 
     def _process(self, part: str) -> None:

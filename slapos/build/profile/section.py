@@ -15,7 +15,9 @@ from slapos.build.options import Origin, profile_error
 from slapos.build.profile.expression import BadReference, Part, Reference, compiled
 from slapos.build.profile.reader import Section, final_text
 from slapos.build.profile.splitting import items, split_lines, split_names, split_words
+from slapos.build.profile.stored import Private, stored_part
 from slapos.build.recipe import Description, Recipe, identity, view_of
+from slapos.build.store.site import Stored
 from slapos.build.values import MARKER, Value, as_text, checked, loads
 from slapos.model.errors import ProfileError
 
@@ -44,6 +46,8 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
         self.recipe: Any = None
         self.recipe_class: type | None = None
         self.description = Description()
+        self.stored: Stored | None = None
+        self.private = ""
         self.steps = data
         self.ready = False
         self._created: list[str] = []
@@ -69,12 +73,22 @@ class Options(zc.buildout.buildout.Options):  # type: ignore[misc]
         if ":" not in name:
             name += ":default"
         self.recipe_class = self.buildout.recipes.find(name, self.origin("recipe"), self.name)
+        self._find_place()
         if not self.buildout.describe_only:
             self.recipe = self.recipe_class(self.buildout, self.name, self)
         elif issubclass(self.recipe_class, Recipe):
             self.description = self.recipe_class.describe(self.name, view_of(self.buildout, self.name, self))
             for option, value in self.description.outputs.items():
                 self[option] = value
+
+    def _find_place(self) -> None:
+        """A stored part is given its location, a private one knows why it is one."""
+        try:
+            self.stored = stored_part(self)
+        except Private as reason:
+            self.private = str(reason)
+        else:
+            self["location"] = self.stored.location
 
     @property
     def signature(self) -> str:

@@ -14,11 +14,16 @@ from slapos.build.store.content import content_of, walk
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import PartRecord, read_part_record, write_record
 from slapos.model.errors import BuildFailed, InternalError
-from slapos.system.files import sync_directory
+from slapos.system.files import make_directory, sync_directory
+from slapos.system.proctable import end_processes, environment_of, process_table
 from slapos.system.removal import remove_tree
 
 TIMESTAMP = 315532800
 """1980-01-01, the time of every file in the store: archives of all kinds can say it."""
+
+_ROUNDS = 20
+MARK = "HYPEROPENX_PART"
+"""In the environment of each command that builds a part outside a sandbox, with its location as the value."""
 
 
 @dataclass
@@ -49,27 +54,33 @@ class Building:
         return os.path.join(self.work, "tree")
 
     def begin(self) -> None:
-        """Nothing of a killed build is there, and ``work`` is."""
+        """Nothing of a killed build is there or runs, and ``work`` is."""
+        end_orphans(self.location)
         remove_tree(self.work)
         self._remove_unfinished()
-        os.makedirs(os.path.dirname(self.location), exist_ok=True)
+        parent = os.path.dirname(self.location)
+        if not os.path.isdir(parent):
+            make_directory(parent, stat.S_IMODE(os.stat(self.root).st_mode))
         os.makedirs(self.work)
 
     def finish(self, inputs: Inputs) -> PartRecord:
         """Record, make read-only, write to the disk, rename into place."""
         if inputs.digest != self.digest:
             raise InternalError(f"{self.part} was made from other inputs than it was to be.", reference="other-inputs")
-        made = self.tree if os.path.isdir(self.tree) else self.location
-        if not os.path.isdir(made):
-            raise BuildFailed(
-                f"{self.part}: nothing was made at {self.location}.",
-                reference="nothing-installed",
-                context={"location": self.location},
-            )
+        if not os.path.isdir(self.tree) or not os.listdir(self.tree):
+            if not os.path.isdir(self.location):
+                raise _nothing_made(self)
+            os.rename(self.location, self.tree)
         self._drop_rest()
-        make_read_only(made)
-        record = self._record(inputs, made)
-        self._place(made, record)
+        make_read_only(self.tree)
+        record = self._record(inputs)
+        os.chmod(self.tree, 0o755)  # a directory that changes its parent must be writable
+        write_record(self.tree, record)
+        sync_file_system(self.tree)
+        os.rename(self.tree, self.location)
+        os.utime(self.location, (TIMESTAMP, TIMESTAMP))
+        os.chmod(self.location, 0o555)
+        sync_directory(os.path.dirname(self.location))
         return record
 
     def end(self) -> None:
@@ -77,8 +88,8 @@ class Building:
         remove_tree(self.work)
         self._remove_unfinished()
 
-    def _record(self, inputs: Inputs, made: str) -> PartRecord:
-        content = content_of(made, (self.root,))
+    def _record(self, inputs: Inputs) -> PartRecord:
+        content = content_of(self.tree, (self.root,))
         return PartRecord(
             inputs=inputs,
             built_at=round(time.time(), 3),
@@ -92,20 +103,6 @@ class Building:
             builder=builder_name(),
         )
 
-    def _place(self, made: str, record: PartRecord) -> None:
-        """The bytes are on the disk before the name that says that they are whole."""
-        os.chmod(made, 0o755)  # a directory that changes its parent must be writable
-        if made != self.location:
-            write_record(made, record)
-            sync_file_system(made)
-            os.rename(made, self.location)
-        else:
-            sync_file_system(made)
-            write_record(made, record)
-        os.utime(self.location, (TIMESTAMP, TIMESTAMP))
-        os.chmod(self.location, 0o555)
-        sync_directory(os.path.dirname(self.location))
-
     def _drop_rest(self) -> None:
         """What was built from need not reach the disk any more."""
         for name in os.listdir(self.work):
@@ -115,6 +112,29 @@ class Building:
     def _remove_unfinished(self) -> None:
         if os.path.lexists(self.location) and read_part_record(self.location) is None:
             remove_tree(self.location)
+
+
+def _nothing_made(building: Building) -> BuildFailed:
+    return BuildFailed(
+        f"{building.part}: nothing was made for {building.location}.",
+        reference="nothing-installed",
+        context={"location": building.location},
+        hint="Does the configuration use the prefix?",
+    )
+
+
+def end_orphans(location: str) -> None:
+    """End what a killed build of the part left running: it would go on writing where the next one builds.
+
+    For who holds the lock of the part.  In a sandbox the kernel does it.
+    """
+    for _ in range(_ROUNDS):
+        own = os.getpid()
+        table = [process for process in process_table().values() if process.alive and process.pid != own]
+        found = [process for process in table if environment_of(process.pid).get(MARK) == location]
+        if not found:
+            return
+        end_processes(found, grace=0.0)
 
 
 def make_read_only(tree: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from slapos.build.store.content import RECORD
-from slapos.build.store.inputs import Inputs, text, texts
+from slapos.build.store.inputs import Inputs, text
 from slapos.system.files import write_json
 
 SANDBOXED = "bubblewrap"
