@@ -14,6 +14,8 @@ from slapos.model.errors import from_data
 Kind = Literal["build", "instance"]
 Outcome = Literal["done", "failed", "waiting", "timeout", "interrupted"]
 PartOutcome = Literal["installed", "kept", "failed", "waiting", "blocked"]
+ENDINGS = frozenset({"done", "failed", "blocked"})
+"""Stages of a part that runs no more."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """``part`` number ``index`` of ``total`` (from 1) is at ``stage``: ``install``, ``update`` or ``fetch``.
+    """``part`` number ``index`` of ``total`` (from 1) is at ``stage``: ``start``, ``make``…, or one of ``ENDINGS``.
 
     ``elapsed`` seconds since the run began; ``expected`` seconds of this part in the last build, if there was one.
+    ``beside``: others run at the same time, and this one runs until it is told of an ending; what is not told like that
+    ends when the next part is told of.
     """
 
     part: str
@@ -60,6 +64,7 @@ class Progress:
     stage: str
     elapsed: float
     expected: float | None = None
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,10 @@ class Profiled:
 
 @dataclass(frozen=True)
 class Result:
-    """``sentence`` is for people; ``error`` is :meth:`HyperopenxError.as_data` of the first failure."""
+    """``sentence`` is for people; ``error`` is :meth:`HyperopenxError.as_data` of the first failure, ``errors`` all.
+
+    Each has in its context the part, and where there are any its log and the last lines of that.
+    """
 
     outcome: Outcome
     sentence: str
@@ -91,6 +99,7 @@ class Result:
     seconds: float = 0.0
     parts: tuple[PartResult, ...] = ()
     profiles: tuple[Profiled, ...] = ()
+    errors: tuple[dict[str, Any], ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -110,6 +119,7 @@ class Result:
             profiles=tuple(
                 Profiled(str(item["location"]), str(item["sha256"]), int(item["size"])) for item in data["profiles"]
             ),
+            errors=tuple(from_data(item).as_data() for item in data.get("errors", ())),
         )
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from slapos.build.job import Progress
 from slapos.model.objects import Supply
 from slapos.model.states import SupplyState
 from slapos.node.plan import Kind
 from slapos.node.software.plan import ObservedRelease, ReleaseRecord, plan_release
-from slapos.node.software.speaker import Forecast
 
 URL = "/catalogue/software/website/software.cfg"
 WISHED = Supply(URL, "COMP-1", SupplyState.AVAILABLE)
@@ -54,19 +52,3 @@ def test_unused_release_is_removed_and_a_cut_removal_continued(supply: Supply | 
     cut = plan_release(supply, ObservedRelease(URL, ReleaseRecord(URL, "done")))
     assert [action.kind for action in cut.actions] == [Kind.FORGET_RELEASE]
     assert plan_release(supply, ObservedRelease(URL)).actions == ()
-
-
-def test_sentence_with_what_is_to_go() -> None:
-    forecast = Forecast({"zlib": 10.0, "openssl": 80.0, "nginx": 40.0}, begun=100.0)
-    assert forecast.sentence(100.0) == "the build begins"
-    forecast.take(Progress("zlib", 1, 3, "install", 0.0, 10.0), 100.0)
-    assert forecast.sentence(104.0) == "building zlib (1 of 3), 4 s, about 126 s to go"
-    forecast.take(Progress("openssl", 2, 3, "install", 10.0, 80.0), 110.0)
-    assert forecast.sentence(140.0) == "building openssl (2 of 3), 40 s, about 90 s to go"
-    assert forecast.sentence(300.0) == "building openssl (2 of 3), 200 s, about 40 s to go"
-
-
-def test_sentence_of_a_first_build() -> None:
-    forecast = Forecast({}, begun=0.0)
-    forecast.take(Progress("openssl", 2, 7, "fetch", 3.0), 3.0)
-    assert forecast.sentence(5.0) == "fetching openssl (2 of 7), 5 s"
