@@ -79,6 +79,8 @@ def _node(buildout: Buildout, part: str, links: _Links) -> PartNode:
         signature=section.signature,
         origins={option: tuple(step.origin for step in steps) for option, steps in section.steps.items()},
         links=tuple(links.of(part)),
+        inputs=section.stored.inputs if section.stored else None,
+        private=section.private,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from slapos.build.options import Origin
 from slapos.build.recipe import Source
+from slapos.build.store.inputs import Inputs
 from slapos.build.values import Value
 from slapos.model.errors import HyperopenxError, from_data
 
@@ -48,7 +49,8 @@ class PartNode:
     """One part; ``uses`` are the sections that it refers to; ``opaque`` when its recipe cannot describe itself.
 
     ``origins``: option → each line that set it or changed it, the oldest first.  ``links`` lead to the parts that it
-    needs.  ``problem`` is a sentence when the part cannot even be described, ``error`` the whole of it as data.
+    needs.  ``inputs``: what a part of the store is made from; ``private``: why it is none.  ``problem`` is a sentence
+    when the part cannot even be described, ``error`` the whole of it as data.
     """
 
     name: str
@@ -63,6 +65,8 @@ class PartNode:
     problem: str = ""
     origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
+    inputs: Inputs | None = None
+    private: str = ""
     error: Mapping[str, Any] | None = None
 
     @property
@@ -76,7 +80,8 @@ class PartNode:
         return origins[-1] if origins else None
 
     def as_data(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON types."""
+        return {**asdict(self), "inputs": self.inputs.as_data() if self.inputs else None}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> PartNode:
@@ -86,6 +91,7 @@ class PartNode:
                 "sources": tuple(Source(**_tuples(item, "sha256", "mirrors")) for item in data["sources"]),
                 "uses": tuple(data["uses"]),
                 "origin": _origin(data["origin"]),
+                "inputs": Inputs.from_data(data["inputs"]) if data["inputs"] else None,
                 "origins": {option: tuple(Origin(**item) for item in all_) for option, all_ in data["origins"].items()},
                 "links": tuple(
                     Link(**{**_tuples(item, "through"), "origin": _origin(item["origin"])}) for item in data["links"]
