@@ -41,12 +41,13 @@ class Building:
     stages: dict[str, float] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     sandbox: str = "none: no command of this part ran in one"
+    origin: PartRecord | None = None  # of a part that is not built here but comes from a binary cache
 
     @property
     def work(self) -> str:
         """Where it is built; another user's leavings in a store of several are not ours to remove."""
         foreign = os.stat(self.root).st_uid != os.geteuid()
-        return os.path.join(self.root, ".work", f"{self.part}-{self.digest}{f'-{os.geteuid()}' if foreign else ''}")
+        return os.path.join(self.root, ".work", f"{self.part}-{self.digest}{f'.{os.geteuid()}' if foreign else ''}")
 
     @property
     def tree(self) -> str:
@@ -92,7 +93,7 @@ class Building:
         content = content_of(self.tree, (self.root,))
         return PartRecord(
             inputs=inputs,
-            built_at=round(time.time(), 3),
+            built_at=self.origin.built_at if self.origin else round(time.time(), 3),
             seconds={stage: round(seconds, 3) for stage, seconds in self.stages.items()},
             sources=tuple(self.sources),
             sandbox=self.sandbox,
@@ -100,7 +101,8 @@ class Building:
             size=content.size,
             references=tuple(name for name in content.references if name != f"{self.part}/{self.digest}"),
             location=self.location,
-            builder=builder_name(),
+            builder=self.origin.builder if self.origin else builder_name(),
+            fetched=self.origin.fetched if self.origin else "",
         )
 
     def _drop_rest(self) -> None:

@@ -22,7 +22,8 @@ class PartRecord:
     ``built_at`` in UTC epoch seconds, ``seconds`` per stage; ``sources``: the sha256 of each source that was used;
     ``sandbox``: ``bubblewrap`` or ``none: <reason>``; ``content``: sha256 of the tree
     (:mod:`slapos.build.store.content`) and ``size`` its bytes; ``references``: ``part/digest`` of the stored parts
-    that its files name; ``location``: where it was built; ``builder``: who built it (free text).
+    that its files name; ``location``: where it was built; ``builder``: who built it (free text); ``fetched``: the
+    binary cache that it comes from and the keys that signed it, empty when it was built here.
     """
 
     inputs: Inputs
@@ -35,6 +36,7 @@ class PartRecord:
     references: tuple[str, ...] = ()
     location: str = ""
     builder: str = ""
+    fetched: str = ""
 
     @property
     def name(self) -> str:
@@ -70,6 +72,7 @@ class PartRecord:
             references=tuple(map(text, data["references"])),
             location=text(data["location"]),
             builder=text(data["builder"]),
+            fetched=text(data.get("fetched", "")),
         )
 
 
