@@ -51,6 +51,8 @@ setup(
         "pyyaml==6.0.3",
         "cronsim==2.8",
         "dulwich==1.2.21",
+        "zstandard==0.25.0",
+        "botocore==1.44.5",
     ],
     extras_require={"test": TEST, "check": CHECK},
     entry_points={

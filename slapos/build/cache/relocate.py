@@ -1,0 +1,191 @@
+"""Moves a part to another place: rewrites the paths of stored parts in its links, texts, run paths and programs.
+
+A path inside a program can be replaced in place by one that is not longer.  By a longer one it cannot; then the part
+moves only when its section says ``relocatable = true``, because somebody saw it run without what was compiled in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from slapos.build.cache.elf import MAGIC, run_paths
+from slapos.build.cache.manifest import Manifest
+from slapos.build.cache.paths import BYTECODE, COMPILED, LINK, OTHER, RUN_PATH, TEXT, named_paths, source_of
+from slapos.model.errors import BuildFailed
+from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, check_run
+
+OPTION = "relocatable"
+_INTERPRETER_LINE = 255  # bytes of the first line of a script that Linux reads
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Relocation:
+    """``moves``: old → new location of each part that is named and lies elsewhere now; ``obstacles``: sentences."""
+
+    moves: Mapping[str, str]
+    obstacles: tuple[str, ...] = ()
+
+    @property
+    def pattern(self) -> re.Pattern[bytes]:
+        """Finds the old locations."""
+        return re.compile(b"|".join(re.escape(os.fsencode(old)) for old in self.moves))
+
+    def replaced(self, data: bytes) -> bytes:
+        """``data`` with every old location replaced."""
+        new = {os.fsencode(old): os.fsencode(place) for old, place in self.moves.items()}
+        return self.pattern.sub(lambda found: new[found[0]], data)
+
+    @property
+    def lengthens(self) -> bool:
+        """Whether a path becomes longer."""
+        return any(len(os.fsencode(new)) > len(os.fsencode(old)) for old, new in self.moves.items())
+
+    def refused(self, manifest: Manifest) -> BuildFailed:
+        """The error that says what stands in the way."""
+        return _refused(manifest, "; ".join(self.obstacles))
+
+
+def plan_relocation(manifest: Manifest, location: str, parts: Mapping[str, str]) -> Relocation:
+    """What moving the part to ``location`` asks for; ``parts``: where each part that it references lies here."""
+    old = {manifest.location: location, **{manifest.references[name]: parts[name] for name in manifest.references}}
+    moves = {before: now for before, now in old.items() if before != now}
+    return Relocation(moves, tuple(_obstacles(manifest, Relocation(moves))) if moves else ())
+
+
+def _obstacles(manifest: Manifest, relocation: Relocation) -> Iterator[str]:
+    kinds = set(manifest.paths.values())
+    if RUN_PATH in kinds | _elf_kinds(kinds) and shutil.which("patchelf") is None:
+        yield "the program patchelf is not installed"
+    fixed = {OTHER, COMPILED} if relocation.lengthens else {OTHER}
+    names = sorted(name for name, kind in manifest.paths.items() if kind in fixed)
+    if names and not _declared(manifest):
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield f"the path of the store is written into {names[0]}{more}, where it cannot be replaced by this one"
+
+
+def _declared(manifest: Manifest) -> bool:
+    return manifest.inputs.options.get(OPTION) == "true"
+
+
+def _elf_kinds(kinds: set[str]) -> set[str]:
+    """A program into which a path is compiled mostly has a run path too."""
+    return {RUN_PATH} if COMPILED in kinds else set()
+
+
+def relocate(tree: str, manifest: Manifest, relocation: Relocation) -> None:
+    """Change the files of ``tree`` (writable, content checked).
+
+    :class:`BuildFailed` ``not-relocatable`` when something stands in the way, or an old path is left.
+    """
+    if not relocation.moves:
+        return
+    if relocation.obstacles:
+        raise relocation.refused(manifest)
+    for name, kind in named_paths(tree, relocation.moves).items():
+        _CHANGES[kind](os.path.join(tree, name), relocation)
+    _drop_stale_bytecode(tree, manifest)
+    left = [
+        name
+        for name, kind in named_paths(tree, relocation.moves).items()
+        if kind not in _may_stay(manifest, relocation)
+    ]
+    if left:
+        raise _refused(manifest, f"{left[0]} still names the place where it was built")
+
+
+def _may_stay(manifest: Manifest, relocation: Relocation) -> frozenset[str]:
+    """Bytecode names its source only to show it in tracebacks."""
+    if not _declared(manifest):
+        return frozenset({BYTECODE})
+    return frozenset({BYTECODE, OTHER, COMPILED} if relocation.lengthens else {BYTECODE, OTHER})
+
+
+def _drop_stale_bytecode(tree: str, manifest: Manifest) -> None:
+    """Of sources that changed: it holds what they said before."""
+    for name, kind in manifest.paths.items():
+        if kind == BYTECODE and manifest.paths.get(source_of(name)) == TEXT:
+            os.unlink(os.path.join(tree, name))
+
+
+def _change_link(path: str, relocation: Relocation) -> None:
+    target = relocation.replaced(os.fsencode(os.readlink(path)))
+    os.unlink(path)
+    os.symlink(target, os.fsencode(path))
+
+
+def _change_text(path: str, relocation: Relocation) -> None:
+    with open(path, "rb") as stream:
+        data = relocation.replaced(stream.read())
+    first = data.partition(b"\n")[0]
+    if first.startswith(b"#!") and len(first) > _INTERPRETER_LINE:
+        raise BuildFailed(
+            f"{path} is not moved: its first line would name an interpreter with more than {_INTERPRETER_LINE} bytes.",
+            reference="not-relocatable",
+            context={"path": path},
+            hint="It is built here instead; a store with a shorter path can take it.",
+        )
+    _write(path, data)
+
+
+def _change_run_path(path: str, relocation: Relocation) -> None:
+    with open(path, "rb") as stream:
+        paths = run_paths(stream.read())
+    words: list[str] = []
+    if relocation.pattern.search(paths.run_path):
+        words += ["--force-rpath"] if paths.old_kind else []
+        words += ["--set-rpath", os.fsdecode(relocation.replaced(paths.run_path))]
+    if relocation.pattern.search(paths.interpreter):
+        words += ["--set-interpreter", os.fsdecode(relocation.replaced(paths.interpreter))]
+    if words:
+        check_run(["patchelf", *words, path], launch=Launch(environment=CLEAN_ENVIRONMENT), timeout=_SECONDS)
+
+
+def _change_compiled(path: str, relocation: Relocation) -> None:
+    """Run paths first; then texts that end with a zero byte, in place, where the new one is not longer."""
+    with open(path, "rb") as stream:
+        is_elf = stream.read(len(MAGIC)) == MAGIC
+    if is_elf:
+        _change_run_path(path, relocation)
+    if relocation.lengthens:
+        return
+    with open(path, "rb") as stream:
+        data = stream.read()
+    texts = re.compile(b"(?:" + relocation.pattern.pattern + rb")[^\0]*(?=\0)")
+    _write(path, texts.sub(lambda found: relocation.replaced(found[0]).ljust(len(found[0]), b"\0"), data))
+
+
+def _keep(path: str, relocation: Relocation) -> None:
+    pass
+
+
+_CHANGES = {
+    LINK: _change_link,
+    TEXT: _change_text,
+    RUN_PATH: _change_run_path,
+    BYTECODE: _keep,
+    COMPILED: _change_compiled,
+    OTHER: _keep,
+}
+
+
+def _write(path: str, data: bytes) -> None:
+    """In a new file: hard links of ours are none, but a file that somebody reads stays as it is."""
+    mode = os.stat(path).st_mode & 0o777
+    os.unlink(path)
+    with open(path, "xb") as stream:
+        stream.write(data)
+    os.chmod(path, mode)
+
+
+def _refused(manifest: Manifest, why: str) -> BuildFailed:
+    return BuildFailed(
+        f"{manifest.name} was built at {manifest.location} and cannot be moved: {why}.",
+        reference="not-relocatable",
+        context={"part": manifest.inputs.part, "location": manifest.location},
+        hint="It is built here instead.",
+    )
