@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from slapos.build.fetch.sizes import sizes_of
 from slapos.build.graph import Graph, PartNode
@@ -15,15 +15,18 @@ from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import PartRecord, read_part_record
 from slapos.build.store.store import Store
 
+if TYPE_CHECKING:
+    from slapos.build.cache.client import Offer
+
 Sizes = Callable[[Iterable[str]], Mapping[str, int]]
 """URLs → bytes of those that are known."""
 
 
 class Cached(Protocol):
-    """What is asked of a binary cache."""
+    """What is asked of a binary cache (``slapos.build.cache.client.CacheClient``)."""
 
-    def size_of(self, part: str, digest: str) -> int | None:
-        """Bytes of the archive of a part that would be taken, None when it has none."""
+    def lookup(self, part: str, digest: str) -> Offer | None:
+        """What it has of a part, believed; None when it has nothing."""
         ...
 
 
@@ -75,8 +78,8 @@ def _present(graph: Graph, store: Store | None) -> dict[str, str]:
 def _cached(nodes: list[PartNode], cache: Cached | None) -> dict[str, int]:
     if cache is None:
         return {}
-    found = ((node.name, cache.size_of(node.name, node.inputs.digest)) for node in nodes if node.inputs)
-    return {part: size for part, size in found if size is not None}
+    found = ((node.name, cache.lookup(node.name, node.inputs.digest)) for node in nodes if node.inputs)
+    return {part: offer.manifest.archive_size for part, offer in found if offer is not None}
 
 
 class _Records:

@@ -6,6 +6,7 @@ happen to lie about count, and it ends with the process that forked it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -15,7 +16,8 @@ import tempfile
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TextIO
 
 from slapos.build.graph import Graph
 from slapos.build.values import Value
@@ -25,50 +27,70 @@ from slapos.system.lineage import default_signals, die_with
 TIME_LIMIT = 300.0  # seconds
 
 
-def read_graph_apart(
-    *,
-    profile: str,
-    directory: str,
-    overrides: Mapping[str, Mapping[str, Value]] | None = None,
-    offline: bool = False,
-    time_limit: float = TIME_LIMIT,
-) -> Graph:
-    """The parts of ``profile`` (absolute path or URL) as they would be in ``directory``, which need not exist.
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is read: ``profile`` (absolute path or URL) as it would be in ``directory``, which need not exist.
 
-    Raises what is wrong with the profile; ``Unavailable`` ``slow-profile`` after ``time_limit`` seconds.
+    ``overrides`` are option values (data) that win over the profile's; ``offline``: no connection is opened.
     """
-    with tempfile.TemporaryDirectory(prefix="hyperopenx-read-") as scratch:
-        told, tell = os.pipe()
-        parent = os.getpid()
-        child = os.fork()
-        if child == 0:
-            _read(profile, directory, overrides, offline, (scratch, tell, parent))
-        os.close(tell)
-        try:
-            data = _all_of(told, profile, time_limit)
-        except BaseException:
-            os.kill(child, signal.SIGKILL)
-            raise
-        finally:
-            os.close(told)
-            os.waitpid(child, 0)
-    return _graph_of(data, profile)
+
+    profile: str
+    directory: str
+    overrides: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    offline: bool = False
 
 
-def _read(
-    profile: str,
-    directory: str,
-    overrides: Mapping[str, Mapping[str, Value]] | None,
-    offline: bool,
-    place: tuple[str, int, int],
-) -> None:
+class Reading:
+    """A profile that is being read; to be used with ``with``, at whose end the child is gone."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self._end = contextlib.ExitStack()
+        self._told = -1
+
+    def __enter__(self) -> Reading:
+        with contextlib.ExitStack() as end:
+            scratch = end.enter_context(tempfile.TemporaryDirectory(prefix="hyperopenx-read-"))
+            self._told, tell = os.pipe()
+            end.callback(os.close, self._told)
+            with os.fdopen(tell, "w", encoding="utf-8") as stream:
+                parent = os.getpid()
+                child = os.fork()
+                if child == 0:
+                    _read(self.wanted, scratch, stream, parent)
+            end.callback(_end, child)
+            self._end = end.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.close()
+
+    def graph(self, time_limit: float = TIME_LIMIT) -> Graph:
+        """Wait for the parts; called once.
+
+        Raises what is wrong with the profile; ``Unavailable`` ``slow-profile`` after ``time_limit`` seconds.
+        """
+        return _graph_of(_all_of(self._told, self.wanted.profile, time_limit), self.wanted.profile)
+
+
+def read_graph_apart(wanted: Wanted, time_limit: float = TIME_LIMIT) -> Graph:
+    """The parts of a profile; errors as :meth:`Reading.graph`."""
+    with Reading(wanted) as reading:
+        return reading.graph(time_limit)
+
+
+def _end(child: int) -> None:
+    os.kill(child, signal.SIGKILL)  # it is our child until the next line, even when it has ended
+    os.waitpid(child, 0)
+
+
+def _read(wanted: Wanted, scratch: str, tell: TextIO, parent: int) -> None:
     """The child's whole life.  Never returns."""
-    scratch, tell, parent = place
     code = 1
     try:
         _settle(scratch, parent)
-        with os.fdopen(tell, "w", encoding="utf-8") as stream:
-            json.dump(_answer(profile, directory, overrides, offline), stream)
+        json.dump(_answer(wanted), tell)
+        tell.flush()
         code = 0
     finally:
         if code:
@@ -85,17 +107,19 @@ def _settle(scratch: str, parent: int) -> None:
     tempfile.tempdir = None
 
 
-def _answer(
-    profile: str, directory: str, overrides: Mapping[str, Mapping[str, Value]] | None, offline: bool
-) -> dict[str, Any]:
+def _answer(wanted: Wanted) -> dict[str, Any]:
     from slapos.build.describing import read_graph
     from slapos.build.fetch.profiles import ProfileReader
     from slapos.build.profile.buildout import KNOWN_FAILURES
     from slapos.build.profile.failure import as_error
 
     try:
-        reader = ProfileReader(offline=offline, keep=False)
-        graph = read_graph(profile=profile, directory=directory, read=reader, overrides=overrides)
+        graph = read_graph(
+            profile=wanted.profile,
+            directory=wanted.directory,
+            read=ProfileReader(offline=wanted.offline, keep=False),
+            overrides=wanted.overrides,
+        )
     except KNOWN_FAILURES as error:
         return {"error": as_error(error, "").as_data()}
     return {"graph": graph.as_data()}

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from slapos.build.fetch.transfer import path_of
 from slapos.build.job import Job, Profiled, Result
+from slapos.build.locations import is_url, path_of
 from slapos.build.own_buildout import builds_itself
 from slapos.model.errors import InputError
 from slapos.system.below import read_below
@@ -52,8 +52,6 @@ def release_directory(software_root: str, url: str) -> str:
 
 def profile_of(url: str) -> str:
     """What the engine reads for a release URL: the URL, or the absolute path of a file."""
-    from slapos.build.profile.load import is_url  # it brings buildout, which who only looks need not load
-
     if is_url(url):
         return path_of(url) if url.startswith("file:") else url
     if not os.path.isabs(url):

@@ -14,7 +14,7 @@ import sys
 from slapos.build.describing import read_graph
 from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.job import Job, Progress, Result
-from slapos.build.profile.load import is_url
+from slapos.build.locations import is_url
 from slapos.build.release import build_job, prepare, record_build
 from slapos.build.run import execute
 from slapos.model.errors import HyperopenxError

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from slapos.build.fetch.profiles import ProfileReader
-from slapos.build.fetch.transfer import path_of
+from slapos.build.locations import path_of
 from slapos.build.profile.buildout import Buildout
 from slapos.build.profile.load import joined
 from slapos.build.recipe import OptionsView, Recipe, Source

@@ -6,7 +6,7 @@ import os
 import re
 
 from slapos.build.fetch.field_sources import FieldFetcher, FieldSource
-from slapos.build.profile.load import is_url
+from slapos.build.locations import is_url
 from slapos.build.recipe import OptionsView, Recipe, Source
 
 _MD5 = re.compile("[0-9a-f]{32}")

@@ -7,7 +7,7 @@ import re
 import stat
 from typing import ClassVar
 
-from slapos.build.fetch.transfer import path_of
+from slapos.build.locations import path_of
 from slapos.cookbook.template import Template
 
 _INLINE = "inline:"

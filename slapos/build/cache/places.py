@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
-from slapos.build.fetch.transfer import path_of
+from slapos.build.locations import path_of
 from slapos.model.errors import InputError, MachineError, NotFound, Unavailable
 from slapos.system.files import naming, sync_directory
 
@@ -40,7 +40,7 @@ class Item:
 
 
 class Place(Protocol):
-    """One cache.  Paths are those of :mod:`slapos.build.cache.layout`."""
+    """One cache.  Paths are those of :mod:`slapos.build.cache.addresses`."""
 
     url: str
 

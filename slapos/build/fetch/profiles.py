@@ -7,8 +7,8 @@ import os
 import tempfile
 from hashlib import md5
 
-from slapos.build.fetch.transfer import Limits, path_of, transfer
-from slapos.build.profile.load import is_url
+from slapos.build.fetch.transfer import Limits, transfer
+from slapos.build.locations import is_url, path_of
 from slapos.model.errors import InputError, NotFound, Unavailable
 from slapos.system.files import atomic_write
 

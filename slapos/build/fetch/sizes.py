@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import requests
 
-from slapos.build.fetch.transfer import path_of
+from slapos.build.locations import path_of
 
 PATIENCE = 4.0  # seconds for all of them
 _AT_ONCE = 16

@@ -14,10 +14,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 
+from slapos.build.locations import path_of
 from slapos.model.errors import HyperopenxError, InputError, NotFound, Unavailable
 
 _LAYER = re.compile(r"^(<[^>]*>|\w+\(host=[^)]*\)): ")
@@ -60,12 +61,6 @@ def digest_of(path: str) -> str:
     """sha256 of a file, in hex."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def path_of(url: str) -> str:
-    """The path that a ``file:`` URL names; a plain path is itself."""
-    parts = urlsplit(url)
-    return unquote(parts.path) if parts.scheme == "file" else url
 
 
 def _copy(url: str, partial: str, limits: Limits) -> None:

@@ -7,9 +7,10 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from slapos.build.job import Profiled
+from slapos.build.locations import is_url
 from slapos.build.options import Origin, profile_error
 from slapos.build.profile.reader import Section, Sections, Step, final_text, merge, parse
 from slapos.model.errors import HyperopenxError, InputError, NotFound, ProfileError, Unavailable
@@ -28,11 +29,6 @@ class Loaded:
     sections: Sections = field(default_factory=dict)
     profiles: list[Profiled] = field(default_factory=list)
     first: dict[str, Origin] = field(default_factory=dict)
-
-
-def is_url(location: str) -> bool:
-    """Whether it is an http, https or file URL."""
-    return urlsplit(location).scheme in {"http", "https", "file"}
 
 
 def base_of(location: str) -> str:

@@ -7,14 +7,20 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from slapos.build.reading import read_graph_apart
+from slapos.build.graph import Graph
+from slapos.build.reading import Wanted, read_graph_apart
 from slapos.model.errors import HyperopenxError, InternalError, ProfileError, Unavailable
 from tests.unit.build.profiles import write_profile
 
 PLAIN = "[buildout]\nparts = a\n[a]\nrecipe = hyperopenx:mkdirectory\nd = ${buildout:directory}/x\n"
+
+
+def read(*, time_limit: float = 60.0, **wanted: Any) -> Graph:
+    return read_graph_apart(Wanted(**wanted), time_limit)
 
 
 def test_nothing_is_made_and_nobody_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +28,7 @@ def test_nothing_is_made_and_nobody_moves(tmp_path: Path, monkeypatch: pytest.Mo
     write_profile(home, "[buildout]\nparts = from-the-user\n", ".buildout/default.cfg")
     monkeypatch.setenv("HOME", str(home))
     before = os.getcwd(), dict(os.environ)
-    made = read_graph_apart(profile=write_profile(tmp_path, PLAIN), directory=str(tmp_path / "never"))
+    made = read(profile=write_profile(tmp_path, PLAIN), directory=str(tmp_path / "never"))
     assert [node.name for node in made.parts] == ["a"]
     assert made.parts[0].outputs["d"] == f"{tmp_path}/never/x"
     assert not (tmp_path / "never").exists()
@@ -31,7 +37,7 @@ def test_nothing_is_made_and_nobody_moves(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_no_cache_is_written(tmp_path: Path) -> None:
     text = PLAIN.replace("parts = a", "parts = a\nextends-cache = ${buildout:directory}/cache")
-    read_graph_apart(profile=write_profile(tmp_path, text), directory=str(tmp_path))
+    read(profile=write_profile(tmp_path, text), directory=str(tmp_path))
     assert not (tmp_path / "cache").exists()
 
 
@@ -42,7 +48,7 @@ def test_an_unreadable_profile_is_named_with_the_line_that_wants_it(tmp_path: Pa
     (tmp_path / "forbidden.cfg").symlink_to("forbidden.cfg")
     profile = write_profile(tmp_path, f"[buildout]\nextends = {extends}\n")
     with pytest.raises(HyperopenxError) as caught:
-        read_graph_apart(profile=profile, directory=str(tmp_path))
+        read(profile=profile, directory=str(tmp_path))
     line = {"binary.cfg": f"{tmp_path}/binary.cfg:2: is not UTF-8"}.get(extends, f"{profile}:2 [buildout] extends: ")
     assert caught.value.message.startswith(line)
     assert extends in caught.value.message
@@ -50,13 +56,13 @@ def test_an_unreadable_profile_is_named_with_the_line_that_wants_it(tmp_path: Pa
 
 def test_what_is_no_profile_says_its_line(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"profile\.cfg:2: 'what is this'"):
-        read_graph_apart(profile=write_profile(tmp_path, "[buildout]\nwhat is this\n"), directory=str(tmp_path))
+        read(profile=write_profile(tmp_path, "[buildout]\nwhat is this\n"), directory=str(tmp_path))
 
 
 def test_a_server_that_cannot_be_reached_may_be_there_later(tmp_path: Path) -> None:
     profile = write_profile(tmp_path, "[buildout]\nextends = http://127.0.0.1:9/x.cfg\n")
     with pytest.raises(Unavailable, match=r"profile\.cfg:2 \[buildout\] extends: "):
-        read_graph_apart(profile=profile, directory=str(tmp_path))
+        read(profile=profile, directory=str(tmp_path))
 
 
 def test_reading_has_a_time_limit(tmp_path: Path) -> None:
@@ -64,7 +70,7 @@ def test_reading_has_a_time_limit(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     begin = time.monotonic()
     with pytest.raises(Unavailable, match="was not read within 1 s"):
-        read_graph_apart(profile=str(fifo), directory=str(tmp_path), time_limit=1.0)
+        read(profile=str(fifo), directory=str(tmp_path), time_limit=1.0)
     assert time.monotonic() - begin < 10
 
 
@@ -80,5 +86,5 @@ def test_a_child_that_is_killed_is_told(tmp_path: Path) -> None:
     timer = threading.Timer(1.0, kill)
     timer.start()
     with pytest.raises(InternalError, match="ended without an answer"):
-        read_graph_apart(profile=str(fifo), directory=str(tmp_path))
+        read(profile=str(fifo), directory=str(tmp_path))
     timer.join()
