@@ -41,21 +41,25 @@ class UnderWay:
     ended: dict[str, str] = field(default_factory=dict)
     last: Progress | None = None
 
-    def take(self, progress: Progress, now: float) -> RunningPart | None:
-        """One step more; the part that ended with it, when that was told."""
+    def take(self, progress: Progress, now: float) -> tuple[RunningPart, ...]:
+        """One step more; the parts that ended with it, whose ending is now in ``ended``."""
         self.last = progress
+        over = []
         if not progress.beside:
-            for name in [name for name in self.running if name != progress.part]:
-                del self.running[name]
-                self.ended.setdefault(name, "done")
+            over = [self._end(name, "done") for name in list(self.running) if name != progress.part]
         before = self.running.get(progress.part)
         if progress.stage in ENDINGS:
-            self.ended[progress.part] = progress.stage
-            return self.running.pop(progress.part, None)
+            self.running.setdefault(progress.part, RunningPart(progress.part, progress.stage, now))
+            return (*over, self._end(progress.part, progress.stage))
         begun = now if before is None else before.begun
         expected = self.expected.get(progress.part, progress.expected)
         self.running[progress.part] = RunningPart(progress.part, progress.stage, begun, expected)
-        return None
+        return tuple(over)
+
+    def _end(self, name: str, ending: str) -> RunningPart:
+        if self.ended.get(name, "done") == "done":  # the loop comes to what was made before it once more
+            self.ended[name] = ending
+        return self.running.pop(name)
 
     def sentence(self, now: float) -> str:
         """``building openssl and pcre2 (3 of 7), 40 s, about 90 s to go``."""

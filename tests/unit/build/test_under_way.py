@@ -31,9 +31,9 @@ def test_parts_side_by_side() -> None:
     build.take(beside("openssl", "configure"), 0.0)
     build.take(beside("zlib", "make"), 5.0)
     assert build.sentence(10.0) == "building openssl and zlib (0 of 6 parts are done), 10 s, about 70 s to go"
-    assert build.take(beside("openssl", "make"), 11.0) is None
-    ended = build.take(beside("zlib", "done"), 17.0)
-    assert ended is not None and ended.seconds(17.0) == 12.0
+    assert build.take(beside("openssl", "make"), 11.0) == ()
+    (ended,) = build.take(beside("zlib", "done"), 17.0)
+    assert (ended.name, ended.seconds(17.0)) == ("zlib", 12.0)
     assert build.sentence(20.0) == "building openssl (1 of 6 parts are done), 20 s, about 100 s to go"
     build.take(beside("openssl", "failed"), 30.0)
     build.take(beside("nginx", "blocked"), 30.0)
@@ -50,8 +50,9 @@ def test_many_are_counted() -> None:
 
 def test_the_loop_after_it_ends_what_ran() -> None:
     build = UnderWay({}, begun=0.0)
-    build.take(beside("openssl", "done"), 1.0)
+    build.take(beside("openssl", "failed"), 1.0)
     build.take(Progress("openssl", 1, 6, "start", 1.0), 1.0)
-    build.take(Progress("page", 2, 6, "install", 1.0), 1.0)
+    (ended,) = build.take(Progress("page", 2, 6, "install", 1.0), 1.0)
+    assert ended.name == "openssl" and build.ended == {"openssl": "failed"}
     assert list(build.running) == ["page"]
     assert build.sentence(2.0) == "building page (2 of 6), 2 s"
