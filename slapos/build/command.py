@@ -1,70 +1,77 @@
-"""Runs the commands of a build, their output in a log file, and tells the last lines when one fails."""
+"""Runs the commands of a build, their output in a log file, and says why when one fails."""
 
 from __future__ import annotations
 
-import errno
 import os
+import resource
 from collections.abc import Mapping, Sequence
 
 from slapos.build.jobserver import one_by_one, shared_descriptors
-from slapos.model.errors import BuildFailed, MachineError
+from slapos.build.sandbox import Sandbox
+from slapos.build.symptoms import Failure, explained
+from slapos.build.watch import BuildLimits, Watch
+from slapos.system.limits import Limits
 from slapos.system.processes import Launch, start
 
 TAIL_LINES = 30
-_DISK_FULL = os.strerror(errno.ENOSPC)
+_NO_LIMITS = BuildLimits()
 
 
 class CommandLog:
     """Commands of one part: each is written to ``path`` before it runs, its output after it.
 
-    A pool of job slots that ``environment`` names is shared with each command.
+    A pool of job slots that ``environment`` names is shared with each command.  ``sandbox``: where they run, None on
+    the machine itself; directories are given as they are called outside, commands name what they see
+    (:meth:`Sandbox.seen`).
     """
 
-    def __init__(self, path: str, *, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        environment: Mapping[str, str],
+        sandbox: Sandbox | None = None,
+        limits: BuildLimits = _NO_LIMITS,
+    ) -> None:
         self.path = path
         self.environment = dict(environment)
+        self.sandbox = sandbox
+        self.limits = limits
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8"):
             pass
 
     def run(self, command: Sequence[str], directory: str, alone: bool = False) -> None:
-        """Run to the end; ``BuildFailed`` ``build-command-failed`` with ``log`` and ``tail`` when it fails.
+        """Run to the end; when it fails, :class:`HyperopenxError` with the reason, ``log`` and ``tail``.
 
         ``alone``: a make in it runs one job at a time.
         """
-        self.note(f"# cd {directory}\n$ {' '.join(command)}")
+        self.note(f"# cd {self.seen(directory)}\n$ {' '.join(command)}")
         environment = one_by_one(self.environment) if alone else self.environment
-        launch = Launch(directory=directory, environment=environment, umask=0o022)
-        code = start(command, launch=launch, output=self.path, keep=shared_descriptors(environment)).wait()
-        if code != 0:
-            raise self._failed(command, code)
+        launch = Launch(directory=directory, environment=environment, umask=0o022, limits=self._of_kernel())
+        words = self.sandbox.wrap(command, directory) if self.sandbox else command
+        started = start(words, launch=launch, output=self.path, keep=shared_descriptors(environment))
+        ending = Watch(started, self.limits, self.path, directory, confined=self.sandbox is not None).wait()
+        if ending.code != 0 or ending.reason:
+            tail = last_lines(self.path)
+            raise explained(Failure(_shown(command), ending, tail, self.path, self.limits, self.sandbox))
+
+    def seen(self, path: str) -> str:
+        """What commands have to call ``path``."""
+        return self.sandbox.seen(path) if self.sandbox else path
 
     def shell(self, text: str, directory: str, alone: bool = False) -> None:
         """Run shell text that the packager wrote, stopping at the first command that fails."""
         self.run(["/bin/sh", "-ec", text], directory, alone)
 
+    def _of_kernel(self) -> Limits:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        return Limits(file_size=self.limits.disk_bytes if hard < 0 else min(hard, self.limits.disk_bytes))
+
     def note(self, text: str) -> None:
         """Write a line into the log."""
         with open(self.path, "a", encoding="utf-8", errors="surrogateescape") as log:
             log.write(f"{text}\n")
-
-    def _failed(self, command: Sequence[str], code: int) -> BuildFailed:
-        how = f"was ended by signal {-code}" if code < 0 else f"failed with status {code}"
-        tail = last_lines(self.path)
-        if any(_DISK_FULL in line for line in tail):
-            raise MachineError(
-                f"The disk is full: {next(line for line in tail if _DISK_FULL in line)}",
-                reference="disk-full",
-                context={"log": self.path, "tail": tail},
-                hint="Free some space on that file system; the next run continues from what was whole.",
-            )
-        shown = " ".join(command[2:] if command[:2] == ["/bin/sh", "-ec"] else command)
-        return BuildFailed(
-            f"The command {_shortened(shown)!r} {how}.",
-            reference="build-command-failed",
-            context={"command": list(command), "code": code, "log": self.path, "tail": tail},
-            hint=f"The whole log is {self.path}.",
-        )
 
 
 def last_lines(path: str, count: int = TAIL_LINES) -> list[str]:
@@ -78,6 +85,7 @@ def last_lines(path: str, count: int = TAIL_LINES) -> list[str]:
         return []
 
 
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
+def _shown(command: Sequence[str]) -> str:
+    """One short line for people."""
+    line = " ".join(" ".join(command[2:] if command[:2] == ["/bin/sh", "-ec"] else command).split())
     return line if len(line) <= 200 else f"{line[:200]}…"

@@ -19,6 +19,9 @@ from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, run
 BUILD_DIRECTORY = "/build"
 """Where a build sees its work directory, whatever it is called outside: paths in debugging data stay the same."""
 
+SCRATCH = ".tmp"
+"""In the work directory: what a build sees as ``/tmp``."""
+
 USER = 1000
 _MEMORY_FILES = 256 * 1024 * 1024
 
@@ -44,7 +47,8 @@ _ETC: Mapping[str, str] = {
 class Sandbox:
     """One part's.  ``build``: its work directory, seen as :data:`BUILD_DIRECTORY`.
 
-    ``readable``: paths that are seen under their own names; ``writable``: path seen → directory that takes its place;
+    ``readable``: paths that are seen under their own names; ``writable``: path seen → directory that takes its place,
+    once it exists;
     ``view``: what is seen of the machine; ``environment``: what its commands get.
     """
 
@@ -71,7 +75,7 @@ class Sandbox:
         for path in self.readable:
             arguments += ["--ro-bind", path, path]
         for place, source in ((BUILD_DIRECTORY, self.build), ("/tmp", self._scratch()), *self.writable.items()):
-            arguments += ["--bind", source, place]
+            arguments += ["--bind-try", source, place]
         return [*arguments, "--remount-ro", "/", "--chdir", self.seen(directory), "--", *command]
 
     def seen(self, path: str) -> str:
@@ -81,14 +85,17 @@ class Sandbox:
                 return place + path.removeprefix(source)
         return path
 
-    def is_visible(self, path: str) -> bool:
-        """Whether a command inside can read ``path`` (as it is called inside)."""
-        places = (*self.readable, *self.writable, BUILD_DIRECTORY, "/tmp", *(place for _, place in self.view.binds))
-        return any(path == place or path.startswith(f"{place}/") for place in places)
+    def outside(self, path: str) -> str:
+        """Where that lies which is called ``path`` inside; empty when nothing is seen there."""
+        places = {BUILD_DIRECTORY: self.build, "/tmp": os.path.join(self.build, SCRATCH), **self.writable}
+        places |= {place: source for source, place in self.view.binds} | {place: place for place in self.readable}
+        inside = [place for place in places if path == place or path.startswith(f"{place}/")]
+        longest = max(inside, key=len, default="")
+        return places[longest] + path.removeprefix(longest) if longest else ""
 
     def _scratch(self) -> str:
         """On disk, beside the sources: what a build writes into ``/tmp`` counts like the rest."""
-        return _made(os.path.join(self.build, ".tmp"))
+        return _made(os.path.join(self.build, SCRATCH))
 
     def _etc(self) -> str:
         place = _made(os.path.join(self.build, ".etc"))

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 
 from slapos.model.errors import MachineError
 from slapos.system.limits import Limits
-from slapos.system.proctable import Process, end_processes, end_tree, environment_of, process_table
+from slapos.system.proctable import (
+    Process,
+    end_processes,
+    end_tree,
+    environment_of,
+    process_table,
+    start_time,
+    wait_gone,
+)
 from slapos.system.users import Identity
 
 MARK = "HYPEROPENX_RUN"
@@ -265,12 +273,10 @@ class Started:
             raise
 
     def ends_within(self, seconds: float) -> bool:
-        """Wait so long at most; whether it ended."""
-        try:
-            self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        """Wait so long at most; whether it ended.  Returns at once when it ends."""
+        if self.popen.poll() is None:
+            wait_gone([(self.pid, start_time(self.pid))], seconds)
+        return self.popen.poll() is not None
 
 
 def start(

@@ -78,6 +78,15 @@ def find_process(pid: int) -> Process | None:
         return None
 
 
+def cpu_ticks(pid: int) -> int:
+    """Processor time of the process and of its children that it waited for, in clock ticks; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
+            return sum(map(int, stream.read().rpartition(") ")[2].split()[11:15]))
+    except OSError:
+        return 0
+
+
 def process_table() -> dict[int, Process]:
     """All processes of the machine, dead ones that nobody waited for included."""
     found = {}
@@ -124,6 +133,16 @@ def directory_of(pid: int) -> str:
         return os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return ""
+
+
+def children_of(pid: int) -> tuple[Process, ...]:
+    """Those that the process itself started, without a look at all others; see ``proc(5)``."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
+            found = [find_process(int(child)) for child in stream.read().split()]
+    except OSError:
+        return ()
+    return tuple(process for process in found if process is not None)
 
 
 def descendants(table: Mapping[int, Process], pid: int) -> tuple[Process, ...]:
