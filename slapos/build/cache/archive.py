@@ -111,8 +111,10 @@ class _Hashing(io.RawIOBase):
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an archive may hold: bytes of files, entries, and where the links of the part at ``location`` may lead."""
+    """What an archive may hold: bytes of files, entries, and where the links of the part at ``location`` may lead:
+    below it, or below ``parts``.  ``name`` is how people know the archive."""
 
+    name: str
     size: int
     entries: int
     location: str
@@ -127,11 +129,11 @@ def unpack(archive: str, directory: str, bounds: Bounds) -> None:
     os.mkdir(directory)
     try:
         with _opened(archive) as tar:
-            _Unpacking(archive, directory, bounds).unpack(tar)
+            _Unpacking(directory, bounds).unpack(tar)
     except (tarfile.TarError, zstandard.ZstdError, EOFError, ValueError) as error:
         remove_tree(directory)
         raise BuildFailed(
-            f"{archive} cannot be unpacked: {error}.", reference="damaged-archive", context={"path": archive}
+            f"{bounds.name} cannot be unpacked: {error}.", reference="damaged-archive", context={"archive": bounds.name}
         ) from error
     except BaseException:
         remove_tree(directory)
@@ -150,8 +152,7 @@ def _opened(archive: str) -> Iterator[tarfile.TarFile]:
 
 
 class _Unpacking:
-    def __init__(self, archive: str, directory: str, bounds: Bounds) -> None:
-        self.archive = archive
+    def __init__(self, directory: str, bounds: Bounds) -> None:
         self.directory = os.path.realpath(directory)
         self.bounds = bounds
         self.size = 0
@@ -228,7 +229,7 @@ class _Unpacking:
 
     def _unsafe(self, name: str, why: str) -> BuildFailed:
         return BuildFailed(
-            f"{self.archive} is not unpacked: its member {name!r} {why}.",
+            f"{self.bounds.name} is not unpacked: its member {name[:200]!r} {why}.",
             reference="unsafe-archive",
-            context={"path": self.archive, "member": name},
+            context={"archive": self.bounds.name, "member": name[:200]},
         )

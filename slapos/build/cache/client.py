@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from slapos.build.cache.archive import Bounds, unpack
-from slapos.build.cache.layout import archive_path, manifest_path, signature_path, source_path
-from slapos.build.cache.manifest import SIZE_LIMIT, Manifest, read_manifest
+from slapos.build.cache.addresses import archive_path, manifest_path, signature_path, source_path
+from slapos.build.cache.archive import unpack
+from slapos.build.cache.manifest import HINT, SIZE_LIMIT, Manifest, read_manifest
 from slapos.build.cache.places import Bound, Place, open_place, read_bytes, read_file
 from slapos.build.cache.relocate import Relocation, plan_relocation, relocate
 from slapos.build.cache.settings import CacheSettings
@@ -21,7 +21,7 @@ from slapos.build.store.building import Building
 from slapos.build.store.content import content_of
 from slapos.build.store.record import PartRecord
 from slapos.build.store.store import Store
-from slapos.model.errors import BuildFailed, HyperopenxError, NotFound, Unavailable
+from slapos.model.errors import BuildFailed, HyperopenxError, InputError, NotFound, Unavailable
 from slapos.system.disk import require_free_space
 from slapos.system.removal import remove_tree
 
@@ -148,9 +148,8 @@ class CacheClient:
         require_free_space(building.work, manifest.size + manifest.archive_size)
         archive = os.path.join(building.work, "archive")
         self._fetch_archive(offer, archive)
-        bounds = Bounds(manifest.size, manifest.entries, manifest.location, tuple(manifest.references.values()))
         remove_tree(building.tree)
-        unpack(archive, building.tree, bounds)
+        unpack(archive, building.tree, manifest.bounds(offer.url))
         os.unlink(archive)
         _check_content(building.tree, offer)
         relocate(building.tree, manifest, relocation)
@@ -173,6 +172,8 @@ class CacheClient:
             read_file(place, archive_path(manifest.archive), target, Bound(manifest.archive_size))
         except NotFound:
             raise _wrong_archive(offer, "is not there") from None
+        except InputError:
+            raise _wrong_archive(offer, "has more bytes than its manifest says") from None
         if os.path.getsize(target) != manifest.archive_size or digest_of(target) != manifest.archive:
             raise _wrong_archive(offer, "has other bytes than its manifest says")
 
@@ -226,7 +227,7 @@ def _wrong_archive(offer: Offer, why: str) -> BuildFailed:
         f"The archive of {offer.manifest.name} in {offer.url} {why}.",
         reference="wrong-archive",
         context={"cache": offer.url, "part": offer.manifest.inputs.part, "digest": offer.manifest.inputs.digest},
-        hint="Nothing of it was kept; the part is built here instead.",
+        hint=HINT,
     )
 
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from slapos.build.cache.archive import Bounds
 from slapos.build.store.inputs import Inputs, canonical, text, texts
 from slapos.model.errors import BuildFailed
 
 FORMAT = 1
 SIZE_LIMIT = 4 * 1024**2
+HINT = "Nothing of it was kept; the part is built here instead."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,11 @@ class Manifest:
     def name(self) -> str:
         """``part/digest``."""
         return f"{self.inputs.part}/{self.inputs.digest}"
+
+    def bounds(self, url: str) -> Bounds:
+        """What its archive in the cache ``url`` may hold."""
+        name = f"The archive of {self.name} in {url}"
+        return Bounds(name, self.size, self.entries, self.location, tuple(self.references.values()))
 
     @property
     def result(self) -> tuple[object, ...]:
@@ -91,14 +98,16 @@ def read_manifest(data: bytes, part: str, digest: str, where: str) -> Manifest:
         written = manifest.data
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _invalid(where, part, digest, f"{type(error).__name__}: {error}"[:200]) from None
-    if written != data:
-        raise _invalid(where, part, digest, "it is not written in the one way that there is")
     if (part, digest) != named or (part, digest) != (manifest.inputs.part, manifest.inputs.digest):
         raise BuildFailed(
-            f"{where} answered with another part than {part}/{digest}: {'/'.join(map(str, named))}.",
+            f"{where} answered with another part than {part}/{digest}: {'/'.join(map(str, named))}"
+            f" with the inputs of {manifest.name}.",
             reference="other-part",
             context={"cache": where, "part": part, "digest": digest},
+            hint=HINT,
         )
+    if written != data:
+        raise _invalid(where, part, digest, "it is not written in the one way that there is")
     return manifest
 
 
@@ -135,4 +144,5 @@ def _invalid(where: str, part: str, digest: str, why: str) -> BuildFailed:
         f"{where} has a manifest of {part}/{digest} that is none: {why}.",
         reference="invalid-manifest",
         context={"cache": where, "part": part, "digest": digest},
+        hint=HINT,
     )

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from slapos.build.cache.archive import Bounds, Packed, pack, unpack
-from slapos.build.cache.layout import archive_path, manifest_path, signature_path, source_path
+from slapos.build.cache.addresses import archive_path, manifest_path, signature_path, source_path
+from slapos.build.cache.archive import Packed, pack, unpack
 from slapos.build.cache.manifest import SIZE_LIMIT, Manifest, read_manifest
 from slapos.build.cache.paths import named_paths
 from slapos.build.cache.places import Bound, Place, has, read_bytes, read_file
@@ -167,7 +167,7 @@ def _check_same(stored: StoredPart, store: Store, place: Place, known: Manifest,
     archive, tree = os.path.join(directory, "archive"), os.path.join(directory, "tree")
     read_file(place, archive_path(known.archive), archive, Bound(known.archive_size))
     if digest_of(archive) == known.archive:
-        unpack(archive, tree, Bounds(known.size, known.entries, known.location, tuple(known.references.values())))
+        unpack(archive, tree, known.bounds(place.url))
         if content_of(tree).digest == known.content:
             return
     raise BuildFailed(
