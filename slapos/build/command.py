@@ -14,7 +14,6 @@ from slapos.system.limits import Limits
 from slapos.system.processes import Launch, start
 
 TAIL_LINES = 30
-_NO_LIMITS = BuildLimits()
 
 
 class CommandLog:
@@ -31,12 +30,11 @@ class CommandLog:
         *,
         environment: Mapping[str, str],
         sandbox: Sandbox | None = None,
-        limits: BuildLimits = _NO_LIMITS,
     ) -> None:
         self.path = path
         self.environment = dict(environment)
         self.sandbox = sandbox
-        self.limits = limits
+        self.limits = sandbox.limits if sandbox else BuildLimits()
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8"):
             pass

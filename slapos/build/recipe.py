@@ -67,12 +67,14 @@ class Recipe:
     """Base of our recipes; a subclass defines ``install`` and, where it has outputs, ``describe``.
 
     ``stored``: its parts may lie in the store (see :mod:`slapos.build.store.site` for what it then has to do);
-    ``compiles``: what it makes depends on the compiler and headers of the machine.
+    ``compiles``: what it makes depends on the compiler and headers of the machine; ``host_packages``: what else of the
+    machine it needs to build, by the names of Debian's packages.
     """
 
     interface: ClassVar[int] = 1
     stored: ClassVar[bool] = False
     compiles: ClassVar[bool] = True
+    host_packages: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, buildout: Profile, name: str, options: MutableMapping[str, Any]) -> None:
         self.buildout = buildout

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from slapos.build.toolchain_view import View
+from slapos.build.watch import BuildLimits
 from slapos.model.errors import MachineError
 from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, run
 
@@ -49,14 +50,14 @@ class Sandbox:
 
     ``readable``: paths that are seen under their own names; ``writable``: path seen → directory that takes its place,
     once it exists;
-    ``view``: what is seen of the machine; ``environment``: what its commands get.
+    ``view``: what is seen of the machine; ``limits``: of each command.
     """
 
     build: str
     view: View
     readable: tuple[str, ...] = ()
     writable: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(ENVIRONMENT))
+    limits: BuildLimits = field(default_factory=BuildLimits)
     user: int = USER
 
     def wrap(self, command: Sequence[str], directory: str) -> list[str]:

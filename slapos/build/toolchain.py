@@ -29,13 +29,15 @@ _LINUX = "usr/include/"
 _CHANGES_ALWAYS = "usr/include/linux/version.h"
 
 
-def host_toolchain(root: str = "/") -> Mapping[str, str]:
+def host_toolchain(packages: tuple[str, ...] = (), root: str = "/") -> Mapping[str, str]:
     """``{"gcc": "12.2.0-14", …}`` for ``machine gcc g++ cpp binutils make libc linux-headers``, without what is absent.
 
-    ``root``: where the machine's file system begins (tests).  Cheap: read again only when a program, a header or
-    dpkg's database changed.
+    ``packages``: further packages of Debian whose versions count.  ``root``: where the machine's file system begins
+    (tests).  Cheap: read again only when a program, a header or dpkg's database changed.
     """
-    return _toolchain(root, _stamps(root))
+    installed = dpkg.installed(os.path.join(root, dpkg.DATABASE.lstrip("/")))
+    named = {name: installed[name].version for name in packages if name in installed}
+    return {**_toolchain(root, _stamps(root)), **named}
 
 
 def _stamps(root: str) -> tuple[tuple[str, int, int], ...]:

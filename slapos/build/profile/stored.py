@@ -55,7 +55,7 @@ def stored_part(section: Options) -> Stored:
         sources=tuple(source.sha256 for source in _sources(section, kind)),
         patches=ingredients.patches,
         dependencies=dependencies,
-        toolchain=dict(host_toolchain()) if kind.compiles and not compilers(section) else {},
+        toolchain=host_toolchain(kind.host_packages) if kind.compiles and not compilers(section) else {},
     )
     return Stored(store, inputs, store.location(inputs.part, inputs.digest), compilers(section))
 

@@ -3,31 +3,59 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from typing import Any
 
+from slapos.build.options import FALSE, profile_error
+from slapos.build.recipe import Recipe
 from slapos.build.sandbox import Sandbox, available
 from slapos.build.store.building import Building
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import SANDBOXED
 from slapos.build.store.store import Store
 from slapos.build.toolchain_view import view_of_machine
+from slapos.build.values import as_text
+from slapos.build.watch import BuildLimits
 
 _VIEWS = ".views"
 
 
-def sandbox_for(building: Building, inputs: Inputs, store: Store) -> tuple[Sandbox | None, str]:
+def sandbox_for(building: Building, inputs: Inputs, store: Store, recipe: Recipe) -> tuple[Sandbox | None, str]:
     """The sandbox and what the record says of it; None where none can be made."""
-    reason = available()
+    main = recipe.buildout["buildout"]
+    switched_off = as_text(main.get("sandbox", "true")).strip().lower() in FALSE
+    reason = "switched off by [buildout] sandbox" if switched_off else available()
     if reason:
         return None, f"none: {reason}"
     os.makedirs(building.tree)
     sandbox = Sandbox(
         build=building.work,
-        view=view_of_machine(os.path.join(building.root, _VIEWS)),
+        view=view_of_machine(os.path.join(building.root, _VIEWS), recipe.host_packages),
         readable=closure(store, inputs.dependencies),
         writable={building.location: building.tree},
+        limits=limits_of(main),
     )
-    return sandbox, SANDBOXED
+    return sandbox, SANDBOXED if sandbox.view.is_exact else f"{SANDBOXED}, with all of /usr"
+
+
+def limits_of(main: Mapping[str, Any]) -> BuildLimits:
+    """``command-seconds``, ``command-idle-seconds``, ``command-processes`` and ``build-bytes`` of ``[buildout]``."""
+    return BuildLimits(
+        seconds=_number(main, "command-seconds", BuildLimits.seconds),
+        idle_seconds=_number(main, "command-idle-seconds", BuildLimits.idle_seconds),
+        processes=int(_number(main, "command-processes", BuildLimits.processes)),
+        disk_bytes=int(_number(main, "build-bytes", BuildLimits.disk_bytes)),
+    )
+
+
+def _number(main: Mapping[str, Any], option: str, default: float) -> float:
+    text = as_text(main.get(option, default)).strip()
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise profile_error(
+            f"is a number, not {text[:60]!r}.", section="buildout", option=option, reference="invalid-option"
+        )
+    return float(text)
 
 
 def closure(store: Store, dependencies: Mapping[str, str]) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ class StoredSite:
             if building is None:
                 return
             self.building = building
-            self.sandbox, building.sandbox = sandbox_for(building, inputs, self.stored.store)
+            self.sandbox, building.sandbox = sandbox_for(building, inputs, self.stored.store, self.recipe)
             try:
                 produce(building.work)
                 building.stages |= seconds_of(self.recipe.stages, time.monotonic())
