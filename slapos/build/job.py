@@ -25,7 +25,7 @@ class Job:
     ``overrides`` are option values (data) that win over the profile's; ``environment`` is added to a clean one;
     ``log`` is a path in a directory of the node's; ``time_limit`` in seconds; ``label`` names the run for people;
     ``expected`` are seconds per part from the last build; ``own`` is the buildout that the release brings, which runs
-    instead of our engine.
+    instead of our engine; ``slots``: how many commands compile at once, 0 for one on each processor.
     """
 
     kind: Kind
@@ -40,6 +40,7 @@ class Job:
     label: str = ""
     expected: Mapping[str, float] = field(default_factory=dict)
     own: str = ""
+    slots: int = 0
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,7 +91,8 @@ class Profiled:
 class Result:
     """``sentence`` is for people; ``error`` is :meth:`HyperopenxError.as_data` of the first failure, ``errors`` all.
 
-    Each has in its context the part, and where there are any its log and the last lines of that.
+    Each has in its context the part, and where there are any its log and the last lines of that.  ``stored``: part →
+    digest of the parts that lie in the store.
     """
 
     outcome: Outcome
@@ -100,6 +102,7 @@ class Result:
     parts: tuple[PartResult, ...] = ()
     profiles: tuple[Profiled, ...] = ()
     errors: tuple[dict[str, Any], ...] = ()
+    stored: Mapping[str, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -120,6 +123,7 @@ class Result:
                 Profiled(str(item["location"]), str(item["sha256"]), int(item["size"])) for item in data["profiles"]
             ),
             errors=tuple(from_data(item).as_data() for item in data.get("errors", ())),
+            stored={str(part): str(digest) for part, digest in data.get("stored", {}).items()},
         )
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
+from slapos.build.ahead import Watching, build_ahead, note_only_use
 from slapos.build.command import last_lines
 from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.job import Job, PartResult, Profiled, Progress, Result
 from slapos.build.own_buildout import run_own
+from slapos.build.parallel import Event
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
 from slapos.build.profile.failure import as_error
-from slapos.build.profile.install import install
+from slapos.build.profile.install import Ahead, install
 from slapos.build.profile.names import RecipeTable
 from slapos.model.errors import HyperopenxError
 from slapos.system.processes import network_environment
@@ -44,7 +47,9 @@ def execute(job: Job, on_progress: OnProgress | None = None, recipes: RecipeTabl
             recipes=recipes,
         )
         buildout.observe = _observer(on_progress, begin, job.expected)
-        report = install(buildout)
+        report = install(buildout, _ahead(job, on_progress, begin))
+        if report.outcome == "done":
+            note_only_use(buildout, buildout._parts)
     except KNOWN_FAILURES as error:
         return failed(as_error(error, ""), job, begin)
     error_data = None
@@ -57,7 +62,26 @@ def execute(job: Job, on_progress: OnProgress | None = None, recipes: RecipeTabl
         seconds=time.monotonic() - begin,
         parts=tuple(report.parts),
         profiles=tuple(buildout.loaded.profiles),
+        errors=tuple(_with_log(error, job).as_data() for error in report.errors),
+        stored=_stored(buildout),
     )
+
+
+def _stored(buildout: Buildout) -> dict[str, str]:
+    stored = (buildout[part].stored for part in buildout._parts)
+    return {item.inputs.part: item.inputs.digest for item in stored if item is not None}
+
+
+def _ahead(job: Job, on_progress: OnProgress | None, begin: float) -> Ahead:
+    """Stored parts are built side by side, and told of as such."""
+
+    def tell(event: Event) -> None:
+        if on_progress is not None:
+            elapsed = time.monotonic() - begin
+            number = min(event.ended + 1, event.total)
+            on_progress(Progress(event.task, number, event.total, event.stage, elapsed, event.expected, beside=True))
+
+    return partial(build_ahead, watching=Watching(on_event=tell, expected=job.expected, slots=job.slots))
 
 
 def _by_own_buildout(job: Job, begin: float) -> Result:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slapos.build.foreign.recipe import uninstall
@@ -55,17 +55,36 @@ class Report:
         return next(iter(failures + self.errors), None)
 
 
-def install(buildout: Buildout) -> Report:
+@dataclass(frozen=True)
+class Made:
+    """What became of a stored part before the loop: made in ``seconds``, or not because of ``error``."""
+
+    seconds: float = 0.0
+    error: HyperopenxError | None = None
+
+
+Ahead = Callable[[Buildout, Sequence[str]], Mapping[str, Made]]
+"""Makes the stored parts among those named, before the loop."""
+
+
+def nothing_ahead(buildout: Buildout, parts: Sequence[str]) -> Mapping[str, Made]:
+    """Stored parts are made by the loop, one after another."""
+    return {}
+
+
+def install(buildout: Buildout, ahead: Ahead = nothing_ahead) -> Report:
     """Install, update or keep every part; see the module for what is kept when one fails."""
     try:
-        return _Installation(buildout).run()
+        return _Installation(buildout, ahead).run()
     finally:
         buildout.close()
 
 
 class _Installation:
-    def __init__(self, buildout: Buildout) -> None:
+    def __init__(self, buildout: Buildout, ahead: Ahead) -> None:
         self.buildout = buildout
+        self.ahead = ahead
+        self.made: Mapping[str, Made] = {}
         self.state = buildout.state
         self.report = Report()
         self.bad: dict[str, PartOutcome] = {}
@@ -75,6 +94,7 @@ class _Installation:
         for part in self._listed():
             self._initialise(part)
         order = list(self.buildout._parts)
+        self.made = self.ahead(self.buildout, order)
         self._mark_changed(order)
         for index, part in enumerate(order, start=1):
             self.buildout.observe(part, index, len(order), "start")
@@ -120,8 +140,11 @@ class _Installation:
         if blocker is not None:
             self._note_blocked(part, blocker)
             return
-        begin = time.monotonic()
+        made = self.made.get(part)
+        begin = time.monotonic() - (made.seconds if made else 0.0)
         try:
+            if made is not None and made.error is not None:
+                raise made.error
             with self.buildout.active(part):
                 outcome = self._update(part) if self._is_whole(part) else self._install(part)
         except KNOWN_FAILURES as error:
@@ -130,7 +153,7 @@ class _Installation:
                 self._save()
             self._note_failure(part, error, time.monotonic() - begin)
             return
-        self.report.parts.append(PartResult(part, outcome, "", time.monotonic() - begin))
+        self.report.parts.append(PartResult(part, "installed" if made else outcome, "", time.monotonic() - begin))
         self._take_nested()
 
     def _is_whole(self, part: str) -> bool:

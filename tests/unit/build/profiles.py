@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from slapos.build.fetch.profiles import ProfileReader
+from slapos.build.job import Result
 from slapos.build.profile.buildout import Buildout
 from slapos.build.profile.install import Report, install
 from slapos.build.profile.names import RecipeTable, refuse_foreign
@@ -89,6 +90,11 @@ def run_profile(directory: Path, text: str, **arguments: Any) -> Report:
 
 def outcomes(report: Report) -> dict[str, str]:
     return {part.part: part.outcome for part in report.parts}
+
+
+def outcomes_of(result: Result) -> dict[str, str]:
+    """Of a run by ``execute``."""
+    return {part.part: part.outcome for part in result.parts}
 
 
 def listing(directory: Path) -> list[str]:

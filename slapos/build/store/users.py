@@ -1,0 +1,58 @@
+"""Who uses which stored parts: a file per release directory in ``<store>/.users``, written before parts are relied on.
+
+A part that a listed directory uses, directly or through other parts, is never removed; a directory that is gone uses
+nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from slapos.build.store.store import USERS, Store
+from slapos.system.files import read_json, write_json
+
+_PATIENCE = 600.0  # seconds: somebody removes what is not used
+
+
+def note_use(store: Store, directory: str, names: Iterable[str], *, only: bool = False) -> None:
+    """``directory`` uses the parts ``names`` (``part/digest``), besides those of before, or with ``only`` no others."""
+    store.prepare()
+    path = _path(store, directory)
+    with using(store):
+        known = set() if only else set(_names(read_json(path)))
+        used = sorted(known | set(names))
+        if used != _names(read_json(path)):
+            write_json(path, {"directory": directory, "parts": used})
+
+
+def used_parts(store: Store) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each directory that exists with the parts that it uses; a note about one that is gone is removed."""
+    directory = os.path.join(store.root, USERS)
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+        path = os.path.join(directory, name)
+        noted = read_json(path)
+        user = noted.get("directory") if isinstance(noted, dict) else None
+        if isinstance(user, str) and os.path.isdir(user):
+            yield user, tuple(_names(noted))
+        elif name.endswith(".json"):
+            os.unlink(path)
+
+
+@contextmanager
+def using(store: Store) -> Iterator[None]:
+    """Nobody else notes a use, or removes what is not used, meanwhile."""
+    with store.lock("users", _PATIENCE, f"The list of users of {store.root}"):
+        yield
+
+
+def _path(store: Store, directory: str) -> str:
+    digest = hashlib.sha256(os.path.normpath(directory).encode()).hexdigest()[:32]
+    return os.path.join(store.root, USERS, f"{digest}.json")
+
+
+def _names(noted: object) -> list[str]:
+    parts = noted.get("parts") if isinstance(noted, dict) else None
+    return [name for name in parts if isinstance(name, str)] if isinstance(parts, list) else []
