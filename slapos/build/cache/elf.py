@@ -36,7 +36,7 @@ def run_paths(data: bytes) -> RunPaths:
         return RunPaths()
     try:
         return _read(data)
-    except (struct.error, IndexError, ValueError):
+    except (struct.error, IndexError, ValueError, OverflowError):
         return RunPaths()
 
 

@@ -10,9 +10,9 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from slapos.build.cache.elf import MAGIC, run_paths
+from slapos.build.cache.elf import MAGIC, RunPaths, run_paths
 from slapos.build.cache.manifest import Manifest
 from slapos.build.cache.paths import BYTECODE, COMPILED, LINK, OTHER, RUN_PATH, TEXT, named_paths, source_of
 from slapos.model.errors import BuildFailed
@@ -133,16 +133,32 @@ def _change_text(path: str, relocation: Relocation) -> None:
 
 
 def _change_run_path(path: str, relocation: Relocation) -> None:
+    before = _run_paths(path)
+    wanted = replace(
+        before,
+        run_path=relocation.replaced(before.run_path),
+        interpreter=relocation.replaced(before.interpreter),
+    )
+    if wanted == before:
+        return
+    words = ["--force-rpath"] if before.old_kind else []
+    if wanted.run_path != before.run_path:
+        words += ["--set-rpath", os.fsdecode(wanted.run_path)]
+    if wanted.interpreter != before.interpreter:
+        words += ["--set-interpreter", os.fsdecode(wanted.interpreter)]
+    check_run(["patchelf", *words, path], launch=Launch(environment=CLEAN_ENVIRONMENT), timeout=_SECONDS)
+    if _run_paths(path) != wanted:
+        raise BuildFailed(
+            f"{path} is not moved: patchelf did not give it the run path that it was to get.",
+            reference="not-relocatable",
+            context={"path": path, "wanted": os.fsdecode(wanted.run_path)},
+            hint="It is built here instead.",
+        )
+
+
+def _run_paths(path: str) -> RunPaths:
     with open(path, "rb") as stream:
-        paths = run_paths(stream.read())
-    words: list[str] = []
-    if relocation.pattern.search(paths.run_path):
-        words += ["--force-rpath"] if paths.old_kind else []
-        words += ["--set-rpath", os.fsdecode(relocation.replaced(paths.run_path))]
-    if relocation.pattern.search(paths.interpreter):
-        words += ["--set-interpreter", os.fsdecode(relocation.replaced(paths.interpreter))]
-    if words:
-        check_run(["patchelf", *words, path], launch=Launch(environment=CLEAN_ENVIRONMENT), timeout=_SECONDS)
+        return run_paths(stream.read())
 
 
 def _change_compiled(path: str, relocation: Relocation) -> None:
