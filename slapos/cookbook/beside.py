@@ -6,6 +6,7 @@ What is read is noted in the record of the run, so that a release whose template
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,11 @@ def read_beside(recipe: Recipe, location: str) -> bytes:
 
     A URL is read once in a run.  Errors as :class:`slapos.build.fetch.profiles.ProfileReader`.
     """
-    profile = cast("Buildout", recipe.buildout)
+    return read_once(cast("Buildout", recipe.buildout), location)
+
+
+def read_once(profile: Buildout, location: str) -> bytes:
+    """See :func:`read_beside`."""
     if location in profile.fetched:
         return profile.fetched[location]
     data = ProfileReader(offline=profile.offline)(location)
@@ -66,6 +71,14 @@ def patches_of(options: OptionsView) -> list[Patch]:
             )
         found.append(Patch(joined(options.directory, place.strip()), digest))
     return found
+
+
+def patch_digests(options: OptionsView, profile: Buildout) -> list[tuple[str, str]]:
+    """(name, sha256) of each patch, in order, for ``Recipe.ingredients``; errors as :func:`read_beside`."""
+    return [
+        (posixpath.basename(patch.place), patch.sha256 or hashlib.sha256(read_once(profile, patch.place)).hexdigest())
+        for patch in patches_of(options)
+    ]
 
 
 def patch_bytes(recipe: Recipe, patch: Patch) -> bytes:

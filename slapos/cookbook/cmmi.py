@@ -2,6 +2,8 @@
 
 The tree is built in a temporary directory beside its place, installed with ``DESTDIR`` and moved into place as a
 whole; a package whose makefile ignores ``DESTDIR`` installs in place, behind a marker (see ``slapos.build.place``).
+In the store its commands run in a sandbox (``slapos.build.sandbox``), which names the directories differently: a path
+that a command gets is one that it sees (``self.log.seen``).
 """
 
 from __future__ import annotations
@@ -12,23 +14,26 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 from slapos.build.command import CommandLog
 from slapos.build.jobserver import jobs_option
-from slapos.build.place import Place
-from slapos.build.recipe import Description, OptionsView, Recipe
+from slapos.build.profile.buildout import Buildout
+from slapos.build.recipe import Description, Ingredients, OptionsView, Profile, Recipe
+from slapos.build.store.site import site_of
 from slapos.build.unpack import apply_patches, unpack
 from slapos.build.values import as_text
-from slapos.cookbook.beside import patch_bytes, patches_of, readable
+from slapos.cookbook.beside import patch_bytes, patch_digests, patches_of, readable
 from slapos.cookbook.download import fetcher_of, source_of, strip_option
-from slapos.model.errors import BuildFailed
+from slapos.model.errors import BuildFailed, HyperopenxError
 
 _EXPANSION = re.compile(r"%\(([^)]+)\)s")
 
 
 class Cmmi(Recipe):
     """Gives ``location`` and ``prefix`` (the same unless given) and ``compile-directory``."""
+
+    stored: ClassVar[bool] = True
 
     @classmethod
     def describe(cls, name: str, options: OptionsView) -> Description:
@@ -44,22 +49,39 @@ class Cmmi(Recipe):
         }
         return Description(outputs, sources)
 
+    @classmethod
+    def ingredients(cls, name: str, options: OptionsView, profile: Profile) -> Ingredients:
+        section = environment_section(options)
+        texts = {f"{section} {option}": as_text(value) for option, value in profile[section].items()} if section else {}
+        if options.text("path", ""):
+            return Ingredients(private="it is built from a directory")
+        if options.boolean("keep-compile-dir", False):
+            return Ingredients(private="its option `keep-compile-dir` keeps more than the part")
+        try:
+            patches = patch_digests(options, cast("Buildout", profile))
+        except HyperopenxError as error:
+            return Ingredients(private=f"a patch of it cannot be read: {error}")
+        return Ingredients(tuple(patches), texts)
+
     def install(self) -> list[str]:
-        self.place = Place(cast("str", self.options["location"]))
-        self.log = CommandLog(
-            os.path.join(self.directory, ".build-log", f"{self.name}.log"), environment=self._environment()
-        )
+        self.place = site_of(self)
         keep = self.boolean("keep-compile-dir", False)
-        fetched = self._fetch()
-        with self.place.renewed(keep_work=keep) as work:
-            source = os.path.join(work, "source")
-            self._prepare(fetched, source)
-            self._configure(source)
-            self._make(source)
-            self._install(source, os.path.join(work, "stage"))
-            self._shell("post-install", source)
-            self._check_promises()
-        return [self.place.location, *([f"{self.place.location}__compile__"] if keep else [])]
+        self.place.make(self._produce, keep_work=keep)
+        return [*self.place.owned, *([f"{self.place.location}__compile__"] if keep else [])]
+
+    def _produce(self, work: str) -> None:
+        self.log = CommandLog(
+            os.path.join(self.directory, ".build-log", f"{self.name}.log"),
+            environment=self._environment(),
+            sandbox=self.place.sandbox,
+        )
+        source = os.path.join(work, "source")
+        self._prepare(self._fetch(), source)
+        self._configure(source)
+        self._make(source)
+        self._install(source, os.path.join(work, "stage"))
+        self._shell("post-install", source)
+        self._check_promises()
 
     def _fetch(self) -> str:
         if not self.description.sources:
@@ -104,12 +126,12 @@ class Cmmi(Recipe):
         targets = self._expanded(self.text("make-targets", "install")).split()
         command = [self._make_command(), *self._arguments("make-options"), *map(shlex.quote, targets)]
         if self.boolean("destdir", True):
-            command.append(f"DESTDIR={shlex.quote(stage)}")
+            command.append(f"DESTDIR={shlex.quote(self.log.seen(stage))}")
         self.log.shell(" ".join(command), source, alone=True)
         staged = stage + self.place.location
         if os.path.isdir(staged):
             self.place.put(staged)
-        elif not os.path.isdir(self.place.location):
+        elif not _holds_something(self.place.now(self.place.location)):
             raise BuildFailed(
                 f"{self.name}: make {' '.join(targets)} did not make {self.place.location}.",
                 reference="nothing-installed",
@@ -118,7 +140,8 @@ class Cmmi(Recipe):
             )
 
     def _check_promises(self) -> None:
-        missing = [path for path in map(self._expanded, self.lines("promises", ())) if not os.path.exists(path)]
+        promised = map(self._expanded, self.lines("promises", ()))
+        missing = [path for path in promised if not os.path.exists(self.place.now(path))]
         if missing:
             raise BuildFailed(
                 f"{self.name}: {missing[0]} is promised and was not made.",
@@ -152,13 +175,13 @@ class Cmmi(Recipe):
 
     def _environment(self) -> Mapping[str, str]:
         """That of the run plus the option ``environment``: ``NAME=value`` lines, or the name of a section."""
-        result = {"LC_ALL": "C.UTF-8", "PATH": os.defpath} | dict(os.environ)
-        given = self.lines("environment", ())
-        if len(given) == 1 and "=" not in given[0]:
-            section = self.buildout[given[0]]
+        result = self.place.environment()
+        named = environment_section(self.view)
+        if named:
+            section = self.buildout[named]
             pairs = [(name, as_text(section[name])) for name in section if not name.startswith(("_", "<"))]
         else:
-            pairs = [self._pair(line) for line in given]
+            pairs = [self._pair(line) for line in self.lines("environment", ())]
         for name, value in pairs:
             expanded = _EXPANSION.sub(lambda found: result.get(found[1], ""), value)
             result[name] = expanded.replace("@@LOCATION@@", cast("str", self.options["location"]))
@@ -169,3 +192,13 @@ class Cmmi(Recipe):
         if not equals or not name.strip():
             raise self.error("environment", f"has NAME=value lines, not {line[:60]!r}.", reference="invalid-option")
         return name.strip(), value.strip()
+
+
+def environment_section(options: OptionsView) -> str:
+    """The section that the option ``environment`` names; empty when it has lines ``NAME=value``."""
+    given = options.lines("environment", ())
+    return given[0] if len(given) == 1 and "=" not in given[0] else ""
+
+
+def _holds_something(directory: str) -> bool:
+    return os.path.isdir(directory) and bool(os.listdir(directory))
