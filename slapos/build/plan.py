@@ -166,7 +166,7 @@ def _stored_line(node: PartNode, inputs: Inputs, observed: Observed) -> PlanLine
 
 def _reason(part: str, former: PartRecord | None, changes: tuple[Difference, ...], observed: Observed) -> str:
     if former is None:
-        return "no store has ever had it"
+        return "it was never built here"
     if not changes:
         return "it was built with the same inputs, but is not in the store any more"
     if part in observed.released:

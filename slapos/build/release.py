@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -29,12 +29,14 @@ RECORD = ".hyperopenx-release.json"
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """How a release was last built: ``seconds`` per part, ``built_at`` in UTC epoch seconds."""
+    """How a release was last built: ``seconds`` per part, ``built_at`` in UTC epoch seconds, ``stored``: part → digest
+    of the parts that lie in the store."""
 
     url: str
     profiles: tuple[Profiled, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     built_at: float = 0.0
+    stored: Mapping[str, str] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,7 +44,7 @@ class ReleaseRecord:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> ReleaseRecord:
         profiles = tuple(Profiled(**profile) for profile in data["profiles"])
-        return cls(data["url"], profiles, dict(data["seconds"]), data["built_at"])
+        return cls(data["url"], profiles, dict(data["seconds"]), data["built_at"], dict(data.get("stored", {})))
 
 
 def release_directory(software_root: str, url: str) -> str:
@@ -96,12 +98,16 @@ def build_job(
     log: str,
     user: str | None = None,
     download_cache: str = "",
+    stores: Sequence[str] = (),
     time_limit: float | None = None,
 ) -> Job:
-    """The job that builds the release ``url`` in ``directory`` (see :func:`prepare`)."""
+    """The job that builds the release ``url`` in ``directory`` (see :func:`prepare`); ``stores`` are the roots of its
+    store, none for a release that keeps all to itself."""
     options = {"extends-cache": os.path.join(directory, "extends-cache")}
     if download_cache:
         options["download-cache"] = download_cache
+    if stores:
+        options["store"] = "\n".join(stores)
     return Job(
         kind="build",
         directory=directory,
@@ -121,11 +127,18 @@ def record_build(directory: str, url: str, result: Result) -> ReleaseRecord:
     """Remember what a run told; a release whose run is done is marked complete, last of all."""
     seconds = expected_seconds(directory)
     seconds |= {part.part: round(part.seconds, 1) for part in result.parts if part.outcome == "installed"}
-    record = ReleaseRecord(url, result.profiles, seconds, time.time())
+    stored = result.stored if result.outcome == "done" else _stored(directory)
+    record = ReleaseRecord(url, result.profiles, seconds, time.time(), stored)
     write_json(os.path.join(directory, RECORD), record.as_data())
     if result.outcome == "done":
         atomic_write(os.path.join(directory, COMPLETED), time.strftime("%Y-%m-%d %H:%M:%S UTC\n", time.gmtime()))
     return record
+
+
+def _stored(directory: str) -> Mapping[str, str]:
+    """Of the last build that was whole: what a failed one is compared with."""
+    record = read_record(directory)
+    return record.stored if record else {}
 
 
 def forget_completion(directory: str) -> None:

@@ -30,6 +30,8 @@ COMMANDS = (
     Entry("service", f"{_C}.service.group:service", "Look at instances."),
     Entry("supply", f"{_C}.supply:supply", "Have a release built on a node."),
     Entry("remove", f"{_C}.remove:remove", "Have a release removed from a node."),
+    Entry("build", f"{_C}.build:build", "Build a release on this machine, or say what that would do."),
+    Entry("why", f"{_C}.why:why", "Say why a part of a release would be built, or not."),
     Entry("computer", f"{_C}.computer.group:computer", "Look at nodes."),
     Entry("token", f"{_C}.token.group:token", "Make one-time tokens for nodes and people to join with."),
     Entry("join", f"{_C}.join:join", "Become a user of a master, with a token."),

@@ -1,0 +1,94 @@
+"""A release as it stands before a build: its graph, what is there of it, and the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from slapos.build.graph import Graph
+from slapos.build.plan import Observed, Plan, make_plan
+from slapos.build.reading import Reading, Wanted
+from slapos.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from slapos.build.cache.client import CacheClient
+    from slapos.build.why import Explanation
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is known of a release."""
+
+    graph: Graph
+    observed: Observed
+    plan: Plan
+
+    def why(self, part: str) -> Explanation:
+        """Why a part is as it is; :class:`NotFound` ``unknown-part`` when the release has none of this name."""
+        from slapos.build.why import explain
+
+        if self.graph.node(part) is None:
+            raise _unknown(part, self.graph)
+        return explain(self.graph, self.observed, self.plan, part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The release ``url``, read from ``profile`` (absolute path or URL), built in ``directory`` with parts from
+    ``stores`` (absolute paths).
+
+    ``options`` are further options of ``[buildout]``; ``download_cache`` is a directory.
+    """
+
+    url: str
+    profile: str
+    directory: str
+    stores: tuple[str, ...]
+    download_cache: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def overrides(self) -> dict[str, dict[str, str]]:
+        """Options that win over those of the profile."""
+        return {"buildout": {**self.options, "store": "\n".join(self.stores)}}
+
+
+def look(release: Release) -> Looked:
+    """Read the profile and look what is there; nothing is made, fetched or run but the profiles."""
+    wanted = Wanted(profile=release.profile, directory=release.directory, overrides=release.overrides)
+    with Reading(wanted) as reading:  # it goes on while the rest is imported
+        from slapos.build.observe import Places, observe
+        from slapos.build.release import read_record
+        from slapos.build.store.store import Store
+
+        places = Places(
+            store=Store(release.stores), cache=_cache(release.options), download_cache=release.download_cache
+        )
+        record = read_record(release.directory)
+        graph = reading.graph()
+    released, seconds = (record.stored, record.seconds) if record else ({}, {})
+    observed = observe(graph, places, released=released, seconds=seconds)
+    return Looked(graph, observed, make_plan(graph, observed))
+
+
+def _cache(options: Mapping[str, str]) -> CacheClient | None:
+    if not options.get("binary-cache"):
+        return None
+    from slapos.build.cache.client import CacheClient
+    from slapos.build.cache.settings import CacheSettings
+
+    return CacheClient(CacheSettings.from_options(options))
+
+
+def _unknown(part: str, graph: Graph) -> NotFound:
+    import difflib
+
+    names = [node.name for node in graph.parts]
+    close = difflib.get_close_matches(part, names, n=1)
+    return NotFound(
+        f"{graph.profile} has no part {part!r}.",
+        reference="unknown-part",
+        context={"part": part, "parts": names},
+        hint=f"Did you mean {close[0]}?" if close else "",
+    )

@@ -1,0 +1,90 @@
+"""``slapos build``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from slapos.cli.lazy import Command
+from slapos.cli.output import emit, say
+
+if TYPE_CHECKING:
+    from slapos.build.look import Looked, Release
+
+
+@click.command(cls=Command)
+@click.argument("profile", metavar="RELEASE")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would be done and why, part by part; do nothing.")
+@click.option(
+    "--graph", "graph_file", type=click.Path(dir_okay=False), metavar="FILE.svg", help="Draw the plan; do nothing else."
+)
+@click.option("--store", "stores", multiple=True, metavar="DIRECTORY", help="A store to take parts from; repeatable.")
+@click.option("--cache", "caches", multiple=True, metavar="URL", help="A binary cache to ask; repeatable.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="A key, or a file of keys, that the caches must use.")
+@click.option("--signatures", type=click.IntRange(1), default=1, help="How many of the keys must have signed a part.")
+@click.option("--directory", default="", metavar="DIRECTORY", help="Where the release is built.")
+@click.option(
+    "--jobs", type=click.IntRange(0), default=0, help="How many commands compile at once; 0: one a processor."
+)
+def build(profile: str, only_plan: bool, graph_file: str | None, jobs: int, **where: Any) -> None:
+    """Build a release on this machine, for who packages it; RELEASE is a URL, a file, or a name of the catalogue.
+
+    New parts go into the first store that you may write to (STATE/build/store unless you name some), the release into
+    STATE/build.  A part that fails lets those that do not need it end.  With --plan, each part is one of: present (the
+    store has it), cached (it comes from a binary cache), build, private (made in the release's own directory), opaque
+    (of a recipe that is not ours).
+    """
+    from slapos.cli.site.builds import chosen_release
+
+    release = chosen_release(profile, where)
+    if only_plan or graph_file:
+        _look(release, graph_file)
+    else:
+        _build(release, jobs)
+
+
+def _look(release: Release, graph_file: str | None) -> None:
+    from slapos.build.look import look
+
+    looked = look(release)
+    if graph_file:
+        _draw(looked, graph_file)
+    else:
+        _show(looked)
+    problem = looked.graph.first_error()
+    if problem is not None:
+        raise problem
+
+
+def _draw(looked: Looked, path: str) -> None:
+    from slapos.build.drawing import drawing
+    from slapos.cli.plans import summary
+    from slapos.system.files import atomic_write
+
+    atomic_write(path, drawing(looked.graph, looked.plan), 0o644)
+    emit({"graph": path}, lambda: f"{path}: {summary(looked.plan)}")
+
+
+def _show(looked: Looked) -> None:
+    def render() -> Any:
+        from slapos.cli.plans import plan_view
+
+        return plan_view(looked.graph, looked.plan)
+
+    emit({**looked.plan.as_data(), "graph": looked.graph.as_data()}, render)
+
+
+def _build(release: Release, jobs: int) -> None:
+    from slapos.build.release import expected_seconds
+    from slapos.cli.building import BuildProgress, failure_lines
+    from slapos.cli.site.builds import build_release
+    from slapos.model.errors import from_data
+
+    with BuildProgress.for_person(expected_seconds(release.directory)) as progress:
+        result = build_release(release, jobs, progress.take)
+    if result.error is not None:
+        for line in failure_lines(result.errors[1:]):  # the first is told by who catches it
+            say(line)
+        raise from_data(result.error)
+    emit({"directory": release.directory, **result.as_data()}, lambda: f"{release.directory}: {result.sentence}")
