@@ -8,6 +8,7 @@ from typing import Any
 
 from slapos.master.config import MasterConfig
 from slapos.master.field.caller import Acting
+from slapos.master.field.memory import PartitionMemory
 from slapos.master.forwarding.forwarder import Forwarder
 from slapos.master.storage.transaction import Transaction
 from slapos.model.errors import InputError
@@ -26,6 +27,7 @@ class Tools:
     fetch: Fetch
     forwarder: Forwarder
     schemas: SchemaMemory = field(default_factory=SchemaMemory)
+    partitions: PartitionMemory = field(default_factory=PartitionMemory)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Route:
     while what was asked for cannot be served.  ``prepare`` runs first, outside the transaction.  ``fences``: afterwards
     every event stream checks again whether its client may still listen.  ``acts``: as whom a caller on the legacy
     listener is believed to act, who has no certificate that says so.  ``brief``: a reading so short that the event
-    loop can do it.
+    loop can do it, or one that says itself when it may block.
     """
 
     endpoint: Callable[[Call], Answer]

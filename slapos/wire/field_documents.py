@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from slapos.model import objects
@@ -10,22 +10,22 @@ from slapos.model.errors import InputError
 from slapos.model.states import InstanceState, SupplyState
 from slapos.wire import parameter_document
 from slapos.wire.field_codec import access_status, text_of
-from slapos.wire.marshal import FieldObject
+from slapos.wire.marshal import FieldObject, Written
 
 OLD_DEFAULT_TYPE = "RootSoftwareInstance"
 
 
-def computer(reference: str, state: objects.NodeState) -> FieldObject:
+def computer(
+    reference: str, partitions: Iterable[FieldObject | Written], supplies: Iterable[objects.Supply]
+) -> FieldObject:
     """A node with its supplies and all its partitions, free ones included, in the node's own order."""
     return FieldObject(
         "Computer",
         (reference,),
         {
             "_computer_id": reference,
-            "_computer_partition_list": [
-                partition(reference, name, instance) for name, instance in state.partitions.items()
-            ],
-            "_software_release_list": [release(reference, each.release, each.state) for each in state.supplies],
+            "_computer_partition_list": list(partitions),
+            "_software_release_list": [release(reference, each.release, each.state) for each in supplies],
         },
     )
 

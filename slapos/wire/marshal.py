@@ -20,13 +20,14 @@ from lxml import etree
 from slapos.model.text import check_text
 from slapos.wire.safe_xml import DEFAULT_LIMITS, DEPTH_LIMIT, Limits, invalid, parse, too_large
 
-__all__ = ["KINDS", "MODULE", "FieldObject", "Limits", "dumps", "loads"]
+__all__ = ["KINDS", "MODULE", "FieldObject", "Limits", "Written", "dumps", "loads", "written"]
 
 MODULE = "slapos.slap.slap"
 KINDS = frozenset({"Computer", "ComputerPartition", "SoftwareRelease", "SoftwareInstance"})
 _LONG = 10**24  # from here on, writers of the field say ``long``
 _DIGITS_LIMIT = 4_000
-_SPECIAL = re.compile("[&<>\r]")
+_SPECIAL = re.compile("[^\t\n -%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # to be escaped, or refused
+_OPEN = "\0"  # around an id that is left open: no text has it
 _BRIEF = 200  # bytes of a document that holds one scalar: clients send the same few again and again
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -41,6 +42,30 @@ class FieldObject:
     state: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Written:
+    """A value written before, to be part of many documents; each counts its ids anew, so they are left open.
+
+    Between two ``texts`` stands an id.  ``ids`` are counted from 0; ``used``: how many there are.
+    """
+
+    texts: tuple[str, ...]
+    ids: tuple[int, ...]
+    used: int
+
+    @property
+    def size(self) -> int:
+        """Characters."""
+        return sum(map(len, self.texts))
+
+    def parts(self, first: int) -> list[str]:
+        """The whole text in pieces, ids from ``first`` on."""
+        found = [""] * (2 * len(self.ids) + 1)
+        found[::2] = self.texts
+        found[1::2] = [str(first + number) for number in self.ids]
+        return found
+
+
 def dumps(value: Any) -> bytes:
     """The document, pure ASCII; equal values give equal bytes, whatever the order of their keys.
 
@@ -48,9 +73,15 @@ def dumps(value: Any) -> bytes:
     """
     writer = _Writer()
     writer.write(value, 0)
-    text = f"<marshal>{''.join(writer.parts)}</marshal>"
-    check_text("value", text)
-    return text.encode("ascii", "xmlcharrefreplace")
+    return f"<marshal>{''.join(writer.parts)}</marshal>".encode("ascii")
+
+
+def written(value: Any) -> Written:
+    """``value`` as a part of documents to come: in their values, it stands for itself.  Errors as of :func:`dumps`."""
+    writer = _Writer(first=0, around=_OPEN)
+    writer.write(value, 0)
+    pieces = "".join(writer.parts).split(_OPEN)
+    return Written(tuple(pieces[::2]), tuple(map(int, pieces[1::2])), writer.following)
 
 
 def loads(data: bytes, *, limits: Limits = DEFAULT_LIMITS, field: str = "body") -> Any:
@@ -64,11 +95,12 @@ def loads(data: bytes, *, limits: Limits = DEFAULT_LIMITS, field: str = "body") 
 
 
 class _Writer:
-    """Appends to ``parts``; text is checked for characters at the end, in one pass."""
+    """Appends ASCII to ``parts``.  ``following`` is the next id."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, first: int = 2, around: str = "") -> None:
         self.parts: list[str] = []
-        self._ids = itertools.count(2)
+        self.following = first
+        self._around = around
         self._known: dict[int, str] = {}
         self._strings: dict[str, str] = {}
 
@@ -85,13 +117,21 @@ class _Writer:
             self._fill("tuple", "tuple", value, depth)
         elif isinstance(value, FieldObject):
             self._object(value, depth)
+        elif isinstance(value, Written):
+            self.parts += value.parts(self.following)
+            self.following += value.used
         else:
             self._identified(value, depth)
 
+    def _id(self) -> str:
+        number = self.following
+        self.following += 1
+        return f"i{self._around}{number}{self._around}"
+
     def _string(self, value: str) -> str:
         """Kept, because names of attributes and states occur thousands of times."""
-        written = self._strings[value] = f"<string>{_twice_escaped(value)}</string>"
-        return written
+        element = self._strings[value] = f"<string>{_twice_escaped(value)}</string>"
+        return element
 
     def _identified(self, value: Any, depth: int) -> None:
         known = self._known.get(id(value))
@@ -107,17 +147,16 @@ class _Writer:
             raise invalid("value", "type", f"a value of type {type(value).__name__} cannot travel")
 
     def _container(self, tag: str, value: Any, items: Iterable[Any], depth: int) -> None:
-        identifier = self._known[id(value)] = f"i{next(self._ids)}"
+        identifier = self._known[id(value)] = self._id()
         self._fill(f'{tag} id="{identifier}"', tag, items, depth)
 
     def _object(self, value: FieldObject, depth: int) -> None:
         """Never a reference: readers of the field make a placeholder of it (trap 3); nor of its state."""
         if value.kind not in KINDS:
             raise invalid("value", "class", f"the class {value.kind[:100]!r} is none of the protocol")
-        head = f'<object id="i{next(self._ids)}" module="{MODULE}" class="{value.kind}">'
-        self.parts.append(head)
+        self.parts.append(f'<object id="{self._id()}" module="{MODULE}" class="{value.kind}">')
         self._fill("tuple", "tuple", value.arguments, depth + 1)
-        self._fill(f'dictionary id="i{next(self._ids)}"', "dictionary", _flat(value.state), depth + 1)
+        self._fill(f'dictionary id="{self._id()}"', "dictionary", _flat(value.state), depth + 1)
         self.parts.append("</object>")
 
     def _fill(self, head: str, tag: str, items: Iterable[Any], depth: int) -> None:
@@ -155,9 +194,10 @@ def _text(value: bytes) -> str:
 
 
 def _twice_escaped(text: str) -> str:
-    if not _SPECIAL.search(text):
-        return text
-    return escape(escape(text)).replace("\r", "&#13;")
+    """In ASCII; :class:`InputError` for a character that cannot travel."""
+    if _SPECIAL.search(text):
+        text = escape(escape(check_text("value", text))).replace("\r", "&#13;")
+    return text if text.isascii() else text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
 def _flat(mapping: Mapping[Any, Any]) -> Iterable[Any]:

@@ -29,8 +29,8 @@ _SHARED = Field("slave_reference", required=False)
 def register_partition(call: Call) -> FieldAnswer:
     """A partition with what lives in it."""
     node, name = call.text("computer_reference"), call.text("computer_partition_reference")
-    instance = instances.instance_of_partition(call.tx, call.principal, node, name)
-    return Marshalled(field_documents.partition(node, name, instance))
+    shown = instances.show_partition(call.tx, call.principal, node, name)
+    return Marshalled(call.tools.partitions.written(node, shown, for_node=instances.sees_as_node(call.principal)))
 
 
 def tree_addresses(call: Call) -> FieldAnswer:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from slapos.master.authorization import Action
 from slapos.master.calls import Call
 from slapos.master.endpoints import field_nodes
 from slapos.master.field.caller import Acting, Place
 from slapos.master.field.identification import named_guid
 from slapos.master.field.routes import NODE, PARTITION, Field, FieldAnswer, FieldRoute, Marshalled, Plain
-from slapos.master.services import joining, nodes, usage
+from slapos.master.services import access, joining, nodes, shown, usage
 from slapos.model.errors import InputError
 from slapos.wire import field_documents, safe_xml
 
@@ -22,7 +23,10 @@ _NODE = (Field(NODE),)
 def full_information(call: Call) -> FieldAnswer:
     """The node, its releases and all its partitions."""
     node = call.text(NODE)
-    return Marshalled(field_documents.computer(node, nodes.node_state(call.tx, call.principal, node)))
+    number = access.find_node_number(call.tx, call.principal, node, Action.NODE_STATE)
+    memory = call.tools.partitions
+    partitions = [memory.written(node, each) for each in shown.shown_partitions(call.tx, number)]
+    return Marshalled(field_documents.computer(node, partitions, shown.shown_supplies(call.tx, number)))
 
 
 def load_configuration(call: Call) -> FieldAnswer:
@@ -88,8 +92,8 @@ def _named_in_document(message: Mapping[str, Any]) -> Place:
 
 
 NODES = {
-    "getFullComputerInformation": FieldRoute(full_information, "GET", _NODE, acts=Acting.NODE),
-    "getComputerInformation": FieldRoute(full_information, "GET", _NODE, acts=Acting.NODE),
+    "getFullComputerInformation": FieldRoute(full_information, "GET", _NODE, acts=Acting.NODE, brief=True),
+    "getComputerInformation": FieldRoute(full_information, "GET", _NODE, acts=Acting.NODE, brief=True),
     "loadComputerConfigurationFromXML": FieldRoute(
         load_configuration,
         "POST",

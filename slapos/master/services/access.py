@@ -40,7 +40,7 @@ def subject_of(tx: Transaction, principal: Principal, row: Row) -> Subject:
     guid = f"SOFTINST-{row['number']}"
     if principal.kind is not PrincipalKind.INSTANCE:
         return Subject(project=row["project"], instance=guid, node=node)
-    asking = asking_instance(tx, principal)
+    asking = _living(row, principal) if guid == principal.reference else asking_instance(tx, principal)
     return Subject(
         project=row["project"],
         instance=guid,
@@ -53,7 +53,10 @@ def subject_of(tx: Transaction, principal: Principal, row: Row) -> Subject:
 
 def asking_instance(tx: Transaction, principal: Principal) -> Row:
     """The row of an instance that asks; raises :class:`Refused` once it is gone."""
-    row = instance_row(tx, instance_number(principal.reference))
+    return _living(instance_row(tx, instance_number(principal.reference)), principal)
+
+
+def _living(row: Row | None, principal: Principal) -> Row:
     if row is None or row["gone"] is not None:
         raise Refused(
             f"{principal.reference} exists no longer.",
@@ -69,11 +72,16 @@ def find_row(tx: Transaction, principal: Principal, guid: str, action: Action = 
     row = instance_row(tx, instance_number(guid))
     if row is None:
         raise no_instance(guid)
+    check_row(tx, principal, row, action)
+    return row
+
+
+def check_row(tx: Transaction, principal: Principal, row: Row, action: Action) -> None:
+    """Rights on an instance; a person who may not even see it learns nothing of it."""
     subject = subject_of(tx, principal, row)
     if principal.kind is PrincipalKind.USER and refusal(principal, Action.INSTANCE_READ, subject):
-        raise no_instance(guid)
+        raise no_instance(subject.instance)
     check(principal, action, subject)
-    return row
 
 
 def find_node_number(tx: Transaction, principal: Principal, reference: str, action: Action) -> int:

@@ -17,6 +17,7 @@ from slapos.master.services.changes import about, touch_number, write
 from slapos.master.services.placing import serve_pending
 from slapos.master.services.records import Row, dump, select_instances, shared_of, to_instances
 from slapos.master.services.requests import request_instance
+from slapos.master.services.shown import ShownPartition, shown_partition
 from slapos.master.services.trees import bang_instance, rename, set_requested_children, tree
 from slapos.master.storage import tables
 from slapos.master.storage.identities import instance_guid
@@ -39,8 +40,10 @@ __all__ = [
     "publish",
     "rename",
     "request_instance",
+    "sees_as_node",
     "serve_pending",
     "set_requested_children",
+    "show_partition",
     "tree",
 ]
 
@@ -68,16 +71,37 @@ def find_instance_by_title(tx: Transaction, principal: Principal, title: str, pr
 
 def instance_of_partition(tx: Transaction, principal: Principal, node: str, partition: str) -> Instance:
     """The instance that lives there; :class:`NotFound` when the partition is free or unknown."""
-    number = access.find_node_number(tx, principal, node, Action.NODE_READ) if _sees_nodes(principal) else None
-    found = _instance_in.value(tx, of_node=number or access.parse_node(node), of_reference=partition)
+    found = _instance_in.value(tx, of_node=_node_number(tx, principal, node), of_reference=partition)
     if found is None:
-        raise NotFound(
-            f"No instance lives in {partition} of {node}.",
-            reference="partition-free",
-            context={"node": node, "partition": partition},
-            hint="See what the node holds with `slapos computer info`.",
-        )
+        raise _free(node, partition)
     return _seen(tx, principal, access.find_row(tx, principal, instance_guid(found)))
+
+
+def show_partition(tx: Transaction, principal: Principal, node: str, partition: str) -> ShownPartition:
+    """The same as it is shown to its node; a destroyed one that is retained is stopped for some (:func:`sees_as_node`).
+
+    Raises as :func:`instance_of_partition` does.
+    """
+    found = shown_partition(tx, _node_number(tx, principal, node), partition)
+    if found is None or found.is_free:
+        raise _free(node, partition)
+    access.check_row(tx, principal, found.values, Action.INSTANCE_READ)
+    return found
+
+
+def _node_number(tx: Transaction, principal: Principal, node: str) -> int:
+    if principal.kind is PrincipalKind.INSTANCE:
+        return access.parse_node(node)
+    return access.find_node_number(tx, principal, node, Action.NODE_READ)
+
+
+def _free(node: str, partition: str) -> NotFound:
+    return NotFound(
+        f"No instance lives in {partition} of {node}.",
+        reference="partition-free",
+        context={"node": node, "partition": partition},
+        hint="See what the node holds with `slapos computer info`.",
+    )
 
 
 @prepared
@@ -108,7 +132,7 @@ def list_node_instances(tx: Transaction, principal: Principal, node: str) -> lis
         .where(place.c.node == number)
         .order_by(place.c.position)
     )
-    return to_instances(tx, tx.execute(statement).mappings().all(), for_node=_is_node(principal))
+    return to_instances(tx, tx.execute(statement).mappings().all(), for_node=sees_as_node(principal))
 
 
 def list_shared(tx: Transaction, principal: Principal, host_guid: str) -> list[SharedInstance]:
@@ -130,13 +154,9 @@ def publish(tx: Transaction, principal: Principal, guid: str, connection: Mappin
 
 
 def _seen(tx: Transaction, principal: Principal, row: Row) -> Instance:
-    return to_instances(tx, [row], for_node=_is_node(principal))[0]
+    return to_instances(tx, [row], for_node=sees_as_node(principal))[0]
 
 
-def _is_node(principal: Principal) -> bool:
+def sees_as_node(principal: Principal) -> bool:
     """Nodes and instances see a retained instance as stopped: that is what is to be done."""
     return principal.kind in (PrincipalKind.NODE, PrincipalKind.INSTANCE)
-
-
-def _sees_nodes(principal: Principal) -> bool:
-    return principal.kind is not PrincipalKind.INSTANCE

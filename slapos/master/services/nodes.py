@@ -46,7 +46,7 @@ def node_state(tx: Transaction, principal: Principal, node: str, since: int = 0)
     mine = select(places.c.reference, places.c.instance).where(places.c.node == number)
     if not complete:
         mine = mine.where(places.c.generation > since)
-    rows = tx.execute(mine.order_by(places.c.position)).all()
+    rows = tx.execute(mine.order_by(places.c.position, places.c.reference)).all()
     of_node = places.alias("of_node")
     living = select_instances().join(of_node, of_node.c.instance == instances.c.number)
     living = living.where(of_node.c.node == number)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slapos.model.errors import InputError
-from slapos.model.objects import Address, Instance, NodeFormat, NodeState, Partition, SharedInstance, Supply
+from slapos.model.objects import Address, Instance, NodeFormat, Partition, SharedInstance, Supply
 from slapos.model.states import Health, InstanceState, SupplyState
 from slapos.wire import field_documents, marshal
 from slapos.wire.marshal import FieldObject
@@ -39,13 +39,16 @@ INSTANCE = Instance(
 
 def test_a_computer_can_be_written_and_is_always_the_same() -> None:
     supply = Supply(INSTANCE.release, "COMP-1", SupplyState.DESTROYED)
-    state = NodeState(3, True, (supply,), {"slappart1": None, "slappart0": INSTANCE})
-    found = field_documents.computer("COMP-1", state)
+    free = field_documents.partition("COMP-1", "slappart1", None)
+    busy = field_documents.partition("COMP-1", "slappart0", INSTANCE)
+    found = field_documents.computer("COMP-1", [free, busy], [supply])
     assert [each.arguments[1] for each in found.state["_computer_partition_list"]] == ["slappart1", "slappart0"]
     assert found.state["_software_release_list"][0].state["_requested_state"] == "destroyed"
     written = marshal.dumps(found)
     assert marshal.loads(written) == found
-    assert written == marshal.dumps(field_documents.computer("COMP-1", state))
+    assert written == marshal.dumps(field_documents.computer("COMP-1", [free, busy], [supply]))
+    again = [marshal.written(free), marshal.written(busy)]
+    assert written == marshal.dumps(field_documents.computer("COMP-1", again, [supply]))
 
 
 def test_shared_instances_are_one_flat_level_of_the_started_ones() -> None:

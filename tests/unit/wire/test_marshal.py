@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from slapos.model.errors import InputError
-from slapos.wire.marshal import KINDS, FieldObject, Limits, dumps, loads
+from slapos.wire.marshal import KINDS, FieldObject, Limits, dumps, loads, written
 from slapos.wire.safe_xml import SIZE_LIMIT
 
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff")) | st.sampled_from(
@@ -92,6 +93,21 @@ def test_round_trip(value: Any) -> None:
     assert loads(document) == value
     as_lxml = etree.tostring(etree.fromstring(document)).replace(b"<string/>", b"<string></string>")
     assert as_lxml == document, "lxml would write it differently"
+
+
+@given(VALUES, VALUES)
+def test_what_was_written_before_is_written_the_same_in_any_place(value: Any, other: Any) -> None:
+    before = written(value)
+    assert dumps(before) == dumps(value)
+    assert dumps((other, {"a": before, "b": [other]})) == dumps((other, {"a": value, "b": [other]}))
+    assert dumps([before, before]) == dumps([value, deepcopy(value)])
+
+
+def test_two_references_in_what_was_written_before() -> None:
+    """The same list twice, in a place whose ids began elsewhere."""
+    twice = written([TWICE, TWICE])
+    assert dumps([twice]) == dumps([[TWICE, TWICE]])
+    assert loads(dumps([{}, twice, twice])) == [{}, [["x"], ["x"]], [["x"], ["x"]]]
 
 
 @given(st.binary(max_size=200) | st.builds(lambda text: f"<marshal>{text}</marshal>".encode(), st.text()))

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from slapos.master.services import shown
 from slapos.master.storage import prepared
 from slapos.master.storage.database import Storage, open_storage
+from slapos.master.storage.identities import node_number
 from slapos.model.objects import Instance, InstanceReport
 from slapos.model.states import Health, InstanceState
 from tests.unit.master.world import World
@@ -62,7 +64,7 @@ def plans(storage: Storage, act: Callable[[], Any]) -> list[str]:
 def is_scan(line: str) -> bool:
     """``SCAN x USING INDEX`` walks a whole index; of a partial index, only its part."""
     words = line.split()
-    if words[0] != "SCAN" or words[1] not in (*GROWING, "root", "place", "of_node", "guest"):
+    if words[0] != "SCAN" or words[1] not in (*GROWING, "root", "place", "of_node", "living", "guest"):
         return False
     return not any(name in line for name in ("ix_instances_pending", "ix_instances_retained"))
 
@@ -97,6 +99,10 @@ def test_no_statement_of_an_order_scans(small: World) -> None:
         "report": lambda: small.report(node, report),
         "find": lambda: small.find(guest),
         "state": lambda: small.state(node),
+        "shown": lambda: small.storage.read(lambda tx: shown.shown_partitions(tx, node_number(node) or 0)),
+        "one shown": lambda: small.storage.read(
+            lambda tx: shown.shown_partition(tx, node_number(node) or 0, "slappart0")
+        ),
         "news": lambda: small.state(node, small.storage.generation() - 1),
         "destroy": lambda: destroyed(site),
         "pending": lambda: small.destroy(alone),
