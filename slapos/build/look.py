@@ -23,14 +23,22 @@ class Looked:
     graph: Graph
     observed: Observed
     plan: Plan
+    stores: tuple[str, ...]
 
     def why(self, part: str) -> Explanation:
         """Why a part is as it is; :class:`NotFound` ``unknown-part`` when the release has none of this name."""
-        from slapos.build.why import explain
+        from slapos.build.observe import Records
+        from slapos.build.store.store import Store
+        from slapos.build.why import explain, explain_present
 
-        if self.graph.node(part) is None:
+        line = self.plan.line(part)
+        if line is None:
             raise _unknown(part, self.graph)
-        return explain(self.graph, self.observed, self.plan, part)
+        records = Records(Store(self.stores))
+        built, before = records.built(part, line.digest) if line.state == "present" else (None, None)
+        if built is None:
+            return explain(self.graph, self.observed, self.plan, part)
+        return explain_present(self.graph, line, built, before, records.known([before] if before else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +71,23 @@ def look(release: Release) -> Looked:
         from slapos.build.store.store import Store
 
         places = Places(
-            store=Store(release.stores), cache=_cache(release.options), download_cache=release.download_cache
+            store=Store(release.stores), cache=_cache(release), download_cache=release.download_cache
         )
         record = read_record(release.directory)
         graph = reading.graph()
     released, seconds = (record.stored, record.seconds) if record else ({}, {})
     observed = observe(graph, places, released=released, seconds=seconds)
-    return Looked(graph, observed, make_plan(graph, observed))
+    return Looked(graph, observed, make_plan(graph, observed), release.stores)
 
 
-def _cache(options: Mapping[str, str]) -> CacheClient | None:
-    if not options.get("binary-cache"):
+def _cache(release: Release) -> CacheClient | None:
+    if not release.options.get("binary-cache"):
         return None
     from slapos.build.cache.client import CacheClient
     from slapos.build.cache.settings import CacheSettings
+    from slapos.build.store.store import Store
 
-    return CacheClient(CacheSettings.from_options(options))
+    return CacheClient(CacheSettings.from_options(release.options), Store(release.stores))
 
 
 def _unknown(part: str, graph: Graph) -> NotFound:

@@ -48,9 +48,10 @@ class CacheClient:
     ``refusals`` are the errors of what was asked and not taken; a part that a cache does not have is none.
     """
 
-    def __init__(self, settings: CacheSettings) -> None:
-        """:class:`InputError` for a URL or key that is none."""
+    def __init__(self, settings: CacheSettings, store: Store | None = None) -> None:
+        """:class:`InputError` for a URL or key that is none.  :meth:`lookup` leaves out what cannot lie in ``store``."""
         self.settings = settings
+        self.store = store
         self.trust = settings.trust
         self.refusals: list[HyperopenxError] = []
         self._places: dict[tuple[int, str], Place] = {}
@@ -62,9 +63,13 @@ class CacheClient:
         """The first believed manifest of a part; None when no cache has one."""
         for url in self.settings.urls:
             try:
-                return self._offer(self._place(url), part, digest)
+                offer = self._offer(self._place(url), part, digest)
+                if self.store is not None:
+                    _check_movable(offer.manifest, _planned(offer.manifest, self.store))
             except HyperopenxError as error:
                 self._note(url, error)
+            else:
+                return offer
         return None
 
     def pull(self, part: str, digest: str, store: Store) -> bool:
@@ -191,6 +196,13 @@ class CacheClient:
                 context={"cache": place.url, "expected": digest},
             )
         os.replace(temporary, partial)
+
+
+def _planned(manifest: Manifest, store: Store) -> Relocation:
+    """As if all that it needs were there."""
+    names = {name: name.partition("/") for name in manifest.references}
+    parts = {name: store.location(part, digest) for name, (part, _, digest) in names.items()}
+    return plan_relocation(manifest, store.location(manifest.inputs.part, manifest.inputs.digest), parts)
 
 
 def _located(manifest: Manifest, store: Store) -> dict[str, str]:

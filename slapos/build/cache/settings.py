@@ -32,9 +32,7 @@ class CacheSettings:
         return Trust(public_keys(self.keys, "binary-cache-keys"), self.signatures, revoked)
 
     def as_options(self) -> dict[str, str]:
-        """Texts for ``[buildout]``; empty when no cache is asked."""
-        if not self.urls:
-            return {}
+        """All of them, also those that are empty: as overrides they win over what a profile says of itself."""
         values = ("\n".join(self.urls), "\n".join(self.keys), "\n".join(self.revoked), str(self.signatures))
         return dict(zip(OPTIONS, values, strict=True))
 

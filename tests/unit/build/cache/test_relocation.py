@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from slapos.build.cache.client import CacheClient
 from slapos.build.cache.elf import run_paths
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.store import Store
@@ -111,6 +112,8 @@ def test_a_path_in_a_program_is_not_replaced_by_a_longer_one(stage: Stage, decla
         assert [error.reference for error in client.refusals] == ["not-relocatable"]
         assert "written into bin/one" in client.refusals[0].message
         assert not list(store.parts())
+        assert client.lookup("one", made_from.digest) is not None
+        assert CacheClient(client.settings, store).lookup("one", made_from.digest) is None  # a plan says: build
 
 
 def test_without_patchelf_it_is_built(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
