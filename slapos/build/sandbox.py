@@ -73,9 +73,10 @@ class Sandbox:
             arguments += ["--ro-bind", source, place]
         for target, place in self.view.links:
             arguments += ["--symlink", target, place]
-        for path in self.readable:
+        arguments += ["--bind", self.build, BUILD_DIRECTORY, "--bind", self._scratch(), "/tmp"]
+        for path in self.readable:  # which may lie below /tmp
             arguments += ["--ro-bind", path, path]
-        for place, source in ((BUILD_DIRECTORY, self.build), ("/tmp", self._scratch()), *self.writable.items()):
+        for place, source in self.writable.items():
             arguments += ["--bind-try", source, place]
         return [*arguments, "--remount-ro", "/", "--chdir", self.seen(directory), "--", *command]
 

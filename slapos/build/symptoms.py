@@ -15,6 +15,7 @@ from slapos.build.watch import BuildLimits, Ending, Reason
 from slapos.model.errors import BuildFailed, HyperopenxError, MachineError
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
+_TOO_LARGE = "File size limit exceeded"
 _READ_ONLY = os.strerror(errno.EROFS)
 _NETWORK = re.compile(
     "network is unreachable|temporary failure in name resolution|could not resolve (host|proxy)|unable to resolve host"
@@ -96,7 +97,7 @@ def _by_limit(failure: Failure) -> HyperopenxError | None:
     if ending.reason:
         sentence, reference, hint = _LIMITS[ending.reason]
         return failure.error(sentence.format(amount=ending.amount, limits=limits), reference, hint)
-    if ending.code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ):
+    if ending.code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ) or failure.line(lambda line: _TOO_LARGE in line):
         sentence = f"wrote a file of more than {limits.disk_bytes} bytes, all that a part has to be built in."
         return failure.error(sentence, "build-too-large", _LIMITS["disk"][2])
     return None

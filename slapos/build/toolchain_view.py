@@ -8,15 +8,18 @@ each file would do without copies, and takes bubblewrap 2.5 s per command.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from slapos.build import dpkg
+from slapos.model.errors import MachineError
 from slapos.system.files import make_directory
 from slapos.system.locks import locked
 from slapos.system.removal import remove_tree
@@ -61,6 +64,25 @@ class _Contents:
     @property
     def digest(self) -> str:
         return hashlib.sha256(repr((self.mounted, self.copied, self.links)).encode()).hexdigest()[:32]
+
+
+def views_directory(otherwise: str) -> str:
+    """Where this user keeps copies for all stores; ``otherwise`` when nothing there may be executed."""
+    path = f"/var/tmp/hyperopenx-toolchain-{os.geteuid()}"
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o755)
+        facts, flags = os.lstat(path), os.statvfs(path).f_flag
+    except OSError:
+        return otherwise
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        raise MachineError(
+            f"{path} is not used for builds: others could change what lies there.",
+            reference="unsafe-directory",
+            context={"path": path},
+            hint="Remove it.",
+        )
+    return otherwise if flags & os.ST_NOEXEC else path
 
 
 def view_of_machine(directory: str, extra: Iterable[str] = ()) -> View:

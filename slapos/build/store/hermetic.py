@@ -14,7 +14,7 @@ from slapos.build.store.building import Building
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import SANDBOXED
 from slapos.build.store.store import Store
-from slapos.build.toolchain_view import view_of_machine
+from slapos.build.toolchain_view import view_of_machine, views_directory
 from slapos.build.values import as_text
 from slapos.build.watch import BuildLimits
 
@@ -31,7 +31,7 @@ def sandbox_for(building: Building, inputs: Inputs, store: Store, recipe: Recipe
     os.makedirs(building.tree)
     sandbox = Sandbox(
         build=building.work,
-        view=view_of_machine(os.path.join(building.root, _VIEWS), recipe.host_packages),
+        view=view_of_machine(views_directory(os.path.join(building.root, _VIEWS)), recipe.host_packages),
         readable=closure(store, inputs.dependencies),
         writable={building.location: building.tree},
         limits=limits_of(main),
