@@ -22,7 +22,7 @@ from slapos.master.presence import Presence
 from slapos.master.services import idempotency, identities
 from slapos.master.storage.blocking import may_block
 from slapos.master.storage.database import Storage
-from slapos.master.storage.transaction import Transaction
+from slapos.master.storage.transaction import Transaction, WouldWrite
 from slapos.model.errors import Conflict, NotFound, Unauthenticated
 from slapos.model.principal import ANYONE, Principal
 from slapos.model.states import PrincipalKind
@@ -108,11 +108,24 @@ class Dispatcher:
             now = self._clock()
             return route.endpoint(Call(tx, principal, message, now, self.tools, prepared, envelope.base))
 
-        return self._to_write(envelope, asking, act) if writes else Done(self.read(asking, act))
+        if not writes:
+            return Done(self.read(asking, act))
+        if route.repeated and envelope.key is None:
+            unchanged = self.read_unchanged(asking, act)
+            if unchanged is not None:
+                return Done(unchanged)
+        return self._to_write(envelope, asking, act)
 
     def read(self, asking: Asking, function: Callable[[Transaction, Principal], T]) -> T:
         """``function`` in one reading transaction with who asks; raises when his certificate counts no longer."""
         return self.storage.read(lambda tx: function(tx, self.identify(tx, asking)))
+
+    def read_unchanged(self, asking: Asking, function: Callable[[Transaction, Principal], T]) -> T | None:
+        """The result of a ``function`` that writes, when it finds that there is nothing to change; None else."""
+        try:
+            return self.read(asking, function)
+        except WouldWrite:
+            return None
 
     def write(self, asking: Asking, function: Callable[[Transaction, Principal], T]) -> T:
         """The same in one writing transaction."""

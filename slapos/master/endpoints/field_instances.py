@@ -135,7 +135,9 @@ ROUTES: Routes = {
     "slapos.get.v0.instance_tree": Route(get_tree),
     "slapos.allDocs.v0.instance_tree_list": Route(list_trees),
     "slapos.allDocs.v0.instance_node_instance_list": Route(list_shared),
-    "slapos.post.v0.software_instance": Route(post_instance, acts=Acting.PARTITION, prepare=prepare_order),
+    "slapos.post.v0.software_instance": Route(
+        post_instance, acts=Acting.PARTITION, repeated=True, prepare=prepare_order
+    ),
     "slapos.put.v0.software_instance_reported_state": Route(put_reported_state, acts=Acting.NODE),
     "slapos.put.v0.software_instance_error": Route(put_error, acts=Acting.NODE),
     "slapos.put.v0.software_instance_bang": Route(put_bang),

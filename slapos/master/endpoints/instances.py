@@ -103,7 +103,7 @@ ROUTES: Routes = {
     "hyperopenx.get.v0.instance": Route(get_instance),
     "hyperopenx.get.v0.tree": Route(get_tree),
     "hyperopenx.allDocs.v0.instance_list": Route(list_instances),
-    "hyperopenx.post.v0.instance": Route(post_instance, pending=True, prepare=prepare_order),
+    "hyperopenx.post.v0.instance": Route(post_instance, pending=True, repeated=True, prepare=prepare_order),
     "hyperopenx.put.v0.requested_children": Route(put_requested_children),
     "hyperopenx.put.v0.connection": Route(put_connection),
     "hyperopenx.put.v0.title": Route(put_title),

@@ -64,6 +64,9 @@ class FieldDoor:
             return route.endpoint(Call(tx, principal, message, time.time(), dispatcher.tools, prepared, base))
 
         if written:
+            unchanged = dispatcher.read_unchanged(asking, act) if route.repeated else None
+            if unchanged is not None:
+                return Done(encoded(unchanged))
             return ToWrite(lambda tx: encoded(act(tx, dispatcher.identify(tx, asking))))
         return Done(encoded(dispatcher.read(asking, act), kept=True))
 

@@ -102,5 +102,6 @@ REQUEST = FieldRoute(
         Field("project_reference", required=False),
     ),
     acts=Acting.PARTITION,
+    repeated=True,
     prepare=prepare_request,
 )

@@ -57,7 +57,8 @@ class FieldRoute:
     """One endpoint.  ``node`` and ``partition`` name the fields that say where the caller is; ``where`` finds it else.
 
     ``enrols``: on the legacy listener, a node that is not known yet is made.  ``issues``: a GET that records what it
-    answers.  ``anonymous``, ``fences`` and ``prepare`` as those of :class:`slapos.master.calls.Route`.
+    answers.  ``anonymous``, ``fences``, ``brief``, ``repeated`` and ``prepare`` as those of
+    :class:`slapos.master.calls.Route`.
     """
 
     endpoint: Callable[[Call], FieldAnswer]
@@ -71,6 +72,7 @@ class FieldRoute:
     enrols: bool = False
     issues: bool = False
     brief: bool = False
+    repeated: bool = False
     prepare: Callable[[Preparation], Any] | None = None
     where: Callable[[Mapping[str, Any]], Place] | None = None
 

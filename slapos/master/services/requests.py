@@ -55,14 +55,21 @@ def request_instance(
         if asking is not None:
             _adopt(tx, found, asking, by, now)
         _change(tx, found, request, by, now, elsewhere)
-        number = found["number"]
+        row = _current(tx, found)
     elif request.state is InstanceState.DESTROYED:
-        number = _last_gone(tx, principal, asking, request)
+        row = _last_gone(tx, principal, asking, request)
     else:
-        number = _create(tx, principal, asking, request, now, elsewhere)
-    row = instance_row(tx, number)
-    assert row is not None
+        row = _create(tx, principal, asking, request, now, elsewhere)
     return to_instances(tx, [row])[0]
+
+
+def _current(tx: Transaction, row: Row) -> Row:
+    """The row again, if this transaction has written it."""
+    if row["number"] not in tx.changes.instances:
+        return row
+    found = instance_row(tx, row["number"])
+    assert found is not None
+    return found
 
 
 def find_standing(
@@ -81,6 +88,7 @@ def find_standing(
 
 def _give_place(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float, by: str) -> None:
     """What has no place gets one, here or as another master said."""
+    tx.will_write()
     if elsewhere is not None:
         forwards.settle(tx, row, elsewhere, now)
     else:
@@ -115,7 +123,7 @@ def _asking(tx: Transaction, principal: Principal, requester: str | None, lock: 
     row = access.find_row(tx, principal, requester, Action.INSTANCE_REQUEST_CHILD)
     if principal.kind is PrincipalKind.INSTANCE and requester != principal.reference:
         check(principal, Action.INSTANCE_REQUEST_CHILD, Subject(instance=requester))
-    if lock:
+    if lock and not _alone(tx):
         lock_tree(tx, row["tree"])
         row = instance_row(tx, row["number"]) or row
     if row["gone"] is not None or row["state"] == InstanceState.DESTROYED or _tree_destroyed(row):
@@ -135,10 +143,15 @@ def _tree_destroyed(row: Row) -> bool:
 def _find_root(tx: Transaction, principal: Principal, request: InstanceRequest, lock: bool) -> Row | None:
     project = _root_project(tx, principal, request)
     row = _live_root.row(tx, of_project=project, of_title=request.title)
-    if row is None or not lock or tx.dialect.name == "sqlite":  # one writer: nobody can change it meanwhile
+    if row is None or not lock or _alone(tx):
         return row
     lock_tree(tx, row["number"])
     return instance_row(tx, row["number"])
+
+
+def _alone(tx: Transaction) -> bool:
+    """Whether nobody can change meanwhile what was read: SQLite has one writer, and a reading has its snapshot."""
+    return tx.reading or tx.dialect.name == "sqlite"
 
 
 def _root_project(tx: Transaction, principal: Principal, request: InstanceRequest) -> str:
@@ -228,6 +241,7 @@ def _change(
     if row["forwarded"] and elsewhere is None:
         raise forwards.not_asked(row)
     if request.state is InstanceState.DESTROYED:
+        tx.will_write()
         if row["state"] != InstanceState.DESTROYED:
             destroy(tx, row, by=by, now=now)
         if elsewhere is not None:
@@ -239,8 +253,8 @@ def _change(
         _apply(tx, row, changed, now)
         what = ", ".join(name.replace("_", " ") for name in changed)
         history.record(tx, about(row), "requested", f"Changed: {what}.", by=by, now=now)
-    again = instance_row(tx, row["number"])
-    if again is not None and again["node"] is None:
+    again = _current(tx, row)
+    if again["node"] is None:
         _give_place(tx, again, elsewhere, now, by)
 
 
@@ -292,7 +306,7 @@ def _sla_columns(request: InstanceRequest) -> dict[str, Any]:
     return {"sla": dump(dict(request.sla)), "spread": sla.spread or None, "wanted_node": wanted}
 
 
-def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, request: InstanceRequest) -> int:
+def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, request: InstanceRequest) -> Row:
     """Asked to destroy what is destroyed already: that one; never a new one."""
     instances = tables.instances
     if asking is None:
@@ -301,9 +315,10 @@ def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, reques
         where = instances.c.tree == asking["tree"]
     gone = select(instances.c.number).where(where, instances.c.title == request.title)
     number = tx.execute(gone.order_by(instances.c.number.desc()).limit(1)).scalar_one_or_none()
-    if number is None:
+    row = instance_row(tx, number)
+    if row is None:
         raise access.no_instance(repr(request.title))
-    return int(number)
+    return row
 
 
 def _create(
@@ -313,7 +328,8 @@ def _create(
     request: InstanceRequest,
     now: float,
     elsewhere: Elsewhere | None,
-) -> int:
+) -> Row:
+    tx.will_write()
     values = {
         "project": asking["project"] if asking is not None else _root_project(tx, principal, request),
         "title": request.title,
@@ -341,7 +357,7 @@ def _create(
     )
     tx.instance_changed(number, row["tree"], *([asking["number"]] if asking is not None else []))
     _give_place(tx, row, elsewhere, now, by)
-    return number
+    return _current(tx, row)
 
 
 def _insert_row(tx: Transaction, values: dict[str, Any]) -> Row:

@@ -65,7 +65,7 @@ class Storage:
         return self._writer.submit(function)
 
     def read(self, function: Callable[[Transaction], T]) -> T:
-        """The result of ``function`` on one snapshot; a write in it fails."""
+        """The result of ``function`` on one snapshot; :class:`WouldWrite` when it would change something."""
         try:
             return self._readers.read(function)
         except OperationalError as error:

@@ -79,7 +79,7 @@ class Readers:
         """The result of ``function`` on one snapshot."""
         may_block()
         with self.engine.connect() as connection, connection.begin():
-            return function(Transaction(connection))
+            return function(Transaction(connection, reading=True))
 
     def dispose(self) -> None:
         """Close all connections."""

@@ -108,6 +108,7 @@ class _Compiled:
         of_table = isinstance(getattr(statement, "table", None), Table)
         compiled = statement.compile(dialect=dialect, column_keys=list(names) if of_table else None)
         self._sql = str(compiled)
+        self._writes = bool(statement.is_dml)
         self._positions: tuple[str, ...] | None = None
         if compiled.positiontup is not None:
             self._positions = tuple(compiled.positiontup)
@@ -138,6 +139,8 @@ class _Compiled:
 
     def run(self, tx: Transaction, values: Mapping[str, Any]) -> Any:
         """The driver's cursor."""
+        if self._writes:
+            tx.will_write()
         sql, given = self.sent(values)
         try:
             return tx.driver.execute(sql, given)
@@ -146,6 +149,7 @@ class _Compiled:
 
     def run_each(self, tx: Transaction, rows: list[Mapping[str, Any]]) -> None:
         """Nothing is returned."""
+        tx.will_write()
         given = [self.sent(values)[1] for values in rows]
         try:
             tx.driver.cursor().executemany(self._sql, given)

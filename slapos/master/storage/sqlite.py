@@ -124,7 +124,7 @@ class Readers:
         try:
             transaction = self._idle.pop()
         except IndexError:
-            transaction = Transaction(self.engine.connect())
+            transaction = Transaction(self.engine.connect(), reading=True)
         try:
             _begin.change(transaction)
             return function(transaction)

@@ -43,11 +43,16 @@ class Changes:
         self.resets |= other.resets
 
 
+class WouldWrite(Exception):
+    """What was tried in a reading transaction would change something: it is to be done again in a writing one."""
+
+
 class Transaction:
     """Passed to every service function; ends with the write or read that made it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, reading: bool = False) -> None:
         self.connection = connection
+        self.reading = reading
         self.changes = Changes()
         #: For :mod:`slapos.master.storage.prepared`: the driver's connection, its kind of error, the kind of database.
         self.driver: Any = connection.connection.dbapi_connection
@@ -57,17 +62,27 @@ class Transaction:
     def sibling(self) -> Transaction:
         """Another unit of work on the same connection, with changes of its own."""
         found = object.__new__(Transaction)
-        found.connection, found.changes = self.connection, Changes()
+        found.connection, found.changes, found.reading = self.connection, Changes(), self.reading
         found.driver, found.dialect, found.driver_error = self.driver, self.dialect, self.driver_error
         return found
 
     def execute(
         self, statement: Executable, values: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
+        if statement.is_dml:
+            self.will_write()
         if values is None:
             return self.connection.execute(statement)
         rows = values if isinstance(values, Mapping) else list(values)
         return self.connection.execute(statement, rows)
+
+    def will_write(self) -> None:
+        """To be called before what ends in a write: raises :class:`WouldWrite` in a reading transaction.
+
+        Statements call it themselves; who calls it earlier saves what comes before them.
+        """
+        if self.reading:
+            raise WouldWrite
 
     def instance_changed(self, number: int, *others: int) -> None:
         """Of an instance; ``others`` (its root, its requester) are only woken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,21 @@ def test_a_node_that_named_itself(xml: Xml, reference: str, release: str, legacy
     assert len(again["_computer_partition_list"]) == 6
     assert again["_software_release_list"][0].arguments == (release, reference)
     assert xml.post("availableSoftwareRelease", url=release, computer_id=NAME).status == 200
+
+
+def test_the_same_order_again_does_not_wait_for_writers(
+    xml: Xml, reference: str, release: str, legacy: MasterServer
+) -> None:
+    first = xml.request("repeated", release, partition_parameter_xml={"a": "b"}).state
+    writer = sqlite3.connect(legacy.config.database.removeprefix("sqlite:///"), isolation_level=None)
+    try:
+        writer.execute("BEGIN IMMEDIATE")
+        assert xml.request("repeated", release, partition_parameter_xml={"a": "b"}).state == first
+    finally:
+        writer.close()
+    assert xml.request("repeated", release, partition_parameter_xml={"a": "c"}).state != first
+    assert xml.request("repeated", release, state=marshal.dumps("destroyed").decode()).status == 200
+    xml.post("destroyedComputerPartition", **_at(first["slap_computer_partition_id"]))
 
 
 def test_the_life_of_a_tree(xml: Xml, reference: str, release: str) -> None:

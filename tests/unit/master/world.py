@@ -7,6 +7,7 @@ from typing import Any
 
 from slapos.master.services import identities, instances, nodes, requests, supplies
 from slapos.master.storage.database import Storage
+from slapos.master.storage.transaction import WouldWrite
 from slapos.model.objects import (
     Address,
     Instance,
@@ -86,7 +87,14 @@ class World:
             state=state,
             **values,
         )
-        return self.storage.write(lambda tx: requests.request_instance(tx, by, order, now=self.now))
+        return self.ordered(order, by)
+
+    def ordered(self, order: InstanceRequest, by: Principal = OPERATOR) -> Instance:
+        """As the master does it: read first, and written only when something changes."""
+        try:
+            return self.storage.read(lambda tx: requests.request_instance(tx, by, order, now=self.now))
+        except WouldWrite:
+            return self.storage.write(lambda tx: requests.request_instance(tx, by, order, now=self.now))
 
     def child(self, parent: Instance | str, title: str, **values: Any) -> Instance:
         guid = parent if isinstance(parent, str) else parent.guid

@@ -34,6 +34,25 @@ def test_the_same_order_twice_changes_nothing(world: World) -> None:
     assert world.storage.generation() == generation
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_same_order_twice_needs_no_writing_transaction(world: World, shared: bool) -> None:
+    world.node()
+    root = world.request("site")
+    first = world.child(root, "db", shared=shared, parameters={"a": "b"})
+    commits = world.storage.commits
+    again = world.child(root, "db", shared=shared, parameters={"a": "b"})
+    assert world.request("site").guid == root.guid
+    assert (again.guid, again.timestamp) == (first.guid, first.timestamp)
+    assert world.storage.commits == commits
+
+
+def test_what_waits_is_tried_again_with_each_order(world: World) -> None:
+    world.request("site")
+    commits = world.storage.commits
+    assert world.request("site").node == ""
+    assert world.storage.commits == commits + 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
