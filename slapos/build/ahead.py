@@ -6,9 +6,9 @@ remembered, so that the run tells it and goes on with what does not need it.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,15 +21,12 @@ from slapos.build.profile.install import Made
 from slapos.build.profile.section import Options
 from slapos.build.recipe import Source
 from slapos.build.store.history import expected_seconds
+from slapos.build.store.site import Stored
 from slapos.build.store.users import note_use
+from slapos.build.values import as_text
 from slapos.model.errors import BuildFailed, HyperopenxError, from_data
 
 _DOWNLOADS = 4
-
-_log = logging.getLogger(__name__)
-
-Pull = Callable[[str, str], bool]
-"""Part and digest → whether a binary cache gave it to the store."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +37,73 @@ class Watching:
     on_event: Callable[[Event], None] = lambda event: None
     expected: Mapping[str, float] = field(default_factory=dict)
     slots: int = 0
-    pull: Pull | None = None
 
 
 def build_ahead(buildout: Buildout, parts: Sequence[str], watching: Watching) -> dict[str, Made]:
-    """Make those of ``parts`` that are stored and missing; how each ended, without those that a failure blocks."""
+    """Make those of ``parts`` that are stored, missing and needed; how each ended, without those that a failure blocks.
+
+    What only a part needs that came from a binary cache is not made.
+    """
     sections = {part: buildout[part] for part in parts if buildout[part].stored is not None}
     if buildout.store is None or not sections:
         return {}
     note_use(buildout.store, buildout._buildout_dir, stored_names(sections))
-    missing = {part: section for part, section in sections.items() if not _is_built(section)}
-    made = _pulled(missing, watching)
-    left = {part: section for part, section in missing.items() if part not in made}
-    failures = _fetch(buildout, left)
-    expected = {**expected_seconds(buildout.store), **watching.expected} if left else {}
-    tasks = [_task(buildout, section, failures.get(part), expected.get(part)) for part, section in left.items()]
+    missing, made = _divided(buildout, parts, sections, watching)
+    failures = _fetch(buildout, missing)
+    expected = {**expected_seconds(buildout.store), **watching.expected} if missing else {}
+    tasks = [_task(buildout, section, failures.get(part), expected.get(part)) for part, section in missing.items()]
     outcomes = run_side_by_side(tasks, watching.slots, watching.on_event) if tasks else []
     return made | {outcome.task: _made(outcome) for outcome in outcomes if outcome.ending != "blocked"}
+
+
+def _divided(
+    buildout: Buildout, parts: Sequence[str], sections: Mapping[str, Options], watching: Watching
+) -> tuple[dict[str, Options], dict[str, Made]]:
+    """What is to be built; what came from a binary cache, or is not needed."""
+    pull = _puller(buildout, watching)
+    needed = set(_asked_for(buildout, parts))
+    missing: dict[str, Options] = {}
+    made: dict[str, Made] = {}
+    for part in reversed(parts):  # what a part uses comes before it
+        section = sections.get(part)
+        if section is None or section.stored is None or section.stored.is_built:
+            continue
+        if part not in needed:
+            made[part] = Made(needed=False)
+        elif pull(section.stored):
+            made[part] = Made()
+        else:
+            missing[part] = section
+            needed |= section.stored.inputs.dependencies.keys()
+    return dict(reversed(missing.items())), made
+
+
+def _asked_for(buildout: Buildout, parts: Sequence[str]) -> Iterator[str]:
+    """Parts that are listed, or that a part of this release alone uses."""
+    yield from as_text(buildout["buildout"]["parts"]).split()
+    for part in parts:
+        if buildout[part].stored is None:
+            yield from buildout.all_uses(part)
+
+
+def _puller(buildout: Buildout, watching: Watching) -> Callable[[Stored], bool]:
+    """Asks the binary caches of ``[buildout] binary-cache`` for a part."""
+    main = buildout["buildout"]
+    if not main.get("binary-cache"):
+        return lambda stored: False
+    from slapos.build.cache.client import CacheClient  # its libraries load for who asks a cache only
+    from slapos.build.cache.settings import CacheSettings
+
+    client = CacheClient(CacheSettings.from_options(main))
+
+    def pull(stored: Stored) -> bool:
+        part, begin = stored.inputs.part, time.monotonic()
+        watching.on_event(Event(part, "pull", 0, 1))
+        found = client.pull_needs(part, stored.inputs.digest, stored.store)
+        watching.on_event(Event(part, "done" if found else "start", int(found), 1, time.monotonic() - begin))
+        return found
+
+    return pull
 
 
 def note_only_use(buildout: Buildout, parts: Sequence[str]) -> None:
@@ -74,18 +121,6 @@ def stored_names(sections: Mapping[str, Options]) -> list[str]:
 
 def _is_built(section: Options) -> bool:
     return section.stored is not None and section.stored.is_built
-
-
-def _pulled(missing: Mapping[str, Options], watching: Watching) -> dict[str, Made]:
-    pull = watching.pull
-    if pull is None:
-        return {}
-    found = {}
-    for part, section in missing.items():
-        assert section.stored is not None
-        if pull(part, section.stored.inputs.digest):
-            found[part] = Made()
-    return found
 
 
 def _fetch(buildout: Buildout, sections: Mapping[str, Options]) -> dict[str, HyperopenxError]:

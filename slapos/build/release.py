@@ -99,7 +99,6 @@ def build_job(
     user: str | None = None,
     download_cache: str = "",
     stores: Sequence[str] = (),
-    time_limit: float | None = None,
 ) -> Job:
     """The job that builds the release ``url`` in ``directory`` (see :func:`prepare`); ``stores`` are the roots of its
     store, none for a release that keeps all to itself."""
@@ -116,7 +115,6 @@ def build_job(
         overrides={"buildout": options},
         user=user,
         umask=0o022,
-        time_limit=time_limit,
         label=url,
         expected=expected_seconds(directory),
         own=builds_itself(directory),

@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
         prepare(directory, url)
         log = os.path.join(directory, "build.log")
         _log_to(log, options.verbose)
-        job = build_job(directory=directory, url=url, log=log, download_cache=os.path.abspath(options.cache))
+        stores = [os.path.abspath(path) for path in options.store]
+        job = build_job(
+            directory=directory, url=url, log=log, download_cache=os.path.abspath(options.cache), stores=stores
+        )
         if options.instance:
             job = Job(kind="instance", directory=directory, profile=url, log=log)
         os.umask(job.umask)
@@ -52,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("profile", help="path or URL of the profile")
     parser.add_argument("directory", help="where to build; made when missing")
     parser.add_argument("--cache", default=os.path.expanduser("~/.cache/hyperopenx"), help="download cache")
+    parser.add_argument("--store", action="append", default=[], help="root of a store for parts; more for reading")
     parser.add_argument("--instance", action="store_true", help="an instance profile, not a release")
     parser.add_argument("--plan", action="store_true", help="describe the parts, run nothing")
     parser.add_argument("--verbose", action="store_true", help="show the log on the terminal too")

@@ -71,6 +71,7 @@ class NodeConfig:
     run_directory: str = _in("hyperopenx", default="")
     log_directory: str = _in("hyperopenx", default="")
     download_cache: str = _in("hyperopenx", default="")
+    store_root: tuple[str, ...] = _in("hyperopenx", default=())
     workers: int = _in("hyperopenx", default=4)
     build_workers: int = _in("hyperopenx", default=1)
     build_timeout: float | None = _in("hyperopenx", default=None)
@@ -220,6 +221,8 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
     for name in ("software_root", "instance_root"):
         if not os.path.isabs(getattr(config, name)):
             raise _invalid(f"[slapos] {name}", getattr(config, name), "an absolute path")
+    if not all(map(os.path.isabs, config.store_root)):
+        raise _invalid("[hyperopenx] store_root", " ".join(config.store_root), "absolute paths")
     _check_master(config)
     if not 1 <= config.node_number <= 250:
         raise _invalid("[slapformat] node_number", str(config.node_number), "a number from 1 to 250")
@@ -239,6 +242,8 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
     absent: dict[str, Any] = {
         key: os.path.join(base, leaf) for key, leaf in defaults.items() if not getattr(config, key)
     }
+    if not config.store_root:
+        absent["store_root"] = (os.path.join(os.path.dirname(os.path.normpath(config.software_root)), "store"),)
     return dataclasses.replace(config, **absent)
 
 

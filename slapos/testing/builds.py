@@ -46,7 +46,7 @@ class KeptBuild:
 
     @property
     def options(self) -> dict[str, str]:
-        """For :class:`~slapos.testing.nodes.NodeServer`."""
+        """For :class:`~slapos.testing.nodes.NodeServer`; the store is ``store`` beside the software root."""
         cache = str(self.directory / "download-cache")
         return {"software_root": str(self.directory / "software"), "download_cache": cache}
 
@@ -95,7 +95,7 @@ class KeptBuild:
         if user is None or not os.path.isdir(self.built):
             return
         who = identity(user)
-        for directory in (self.built, self.options["download_cache"]):
+        for directory in (self.built, self.options["download_cache"], str(self.directory / "store")):
             for place, folders, files in os.walk(directory):
                 for name in (".", *folders, *files):
                     os.chown(os.path.join(place, name), who.uid, who.gid, follow_symlinks=False)

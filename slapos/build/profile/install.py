@@ -57,10 +57,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a stored part before the loop: made in ``seconds``, or not because of ``error``."""
+    """What became of a stored part before the loop: made in ``seconds``, or not because of ``error``, or because
+    nothing needs it."""
 
     seconds: float = 0.0
     error: HyperopenxError | None = None
+    needed: bool = True
 
 
 Ahead = Callable[[Buildout, Sequence[str]], Mapping[str, Made]]
@@ -95,6 +97,7 @@ class _Installation:
             self._initialise(part)
         order = list(self.buildout._parts)
         self.made = self.ahead(self.buildout, order)
+        order = [part for part in order if part not in self.made or self.made[part].needed]
         self._mark_changed(order)
         for index, part in enumerate(order, start=1):
             self.buildout.observe(part, index, len(order), "start")

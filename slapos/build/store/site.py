@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -112,6 +112,7 @@ class StoredSite:
             try:
                 produce(building.work)
                 building.stages |= seconds_of(self.recipe.stages, time.monotonic())
+                building.sources += _sources_used(self.recipe)
                 building.finish(inputs)
             finally:
                 self.building, self.sandbox = None, None
@@ -141,6 +142,16 @@ class StoredSite:
             return path
         inside = path == self.location or path.startswith(f"{self.location}/")
         return self.building.tree + path.removeprefix(self.location) if inside else path
+
+
+def _sources_used(recipe: Recipe) -> Iterator[str]:
+    """Of each source the accepted digest that the download cache has, in the order in which the fetcher looks."""
+    cache = str(recipe.buildout["buildout"].get("download-cache") or os.path.join(recipe.directory, ".download-cache"))
+    for source in recipe.description.sources:
+        for digest in source.sha256:
+            if os.path.exists(os.path.join(cache, "sha256", digest)):
+                yield digest
+                break
 
 
 def site_of(recipe: Recipe) -> Site:

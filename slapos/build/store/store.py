@@ -65,6 +65,11 @@ class Store:
             )
         return self._writable
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether this process can add parts."""
+        return any(map(_can_write, self.roots))
+
     def find(self, part: str, digest: str) -> str | None:
         """Where the part lies as a whole, read-only stores first; None when nowhere."""
         for root in self._search_order():
@@ -154,7 +159,7 @@ class Store:
 
     def _first_root(self) -> str:
         """Also for who only looks."""
-        return self.root if any(map(_can_write, self.roots)) else self.roots[0]
+        return self.root if self.is_writable else self.roots[0]
 
 
 def checked_name(part: str) -> str:

@@ -18,7 +18,12 @@ _PATIENCE = 600.0  # seconds: somebody removes what is not used
 
 
 def note_use(store: Store, directory: str, names: Iterable[str], *, only: bool = False) -> None:
-    """``directory`` uses the parts ``names`` (``part/digest``), besides those of before, or with ``only`` no others."""
+    """``directory`` uses the parts ``names`` (``part/digest``), besides those of before, or with ``only`` no others.
+
+    A store that cannot be written to is somebody else's to clean up.
+    """
+    if not store.is_writable:
+        return
     store.prepare()
     path = _path(store, directory)
     with using(store):

@@ -20,6 +20,8 @@ from slapos.node.profile import part_lists
 from slapos.node.records import forget_release, load_release_record, save_release_record
 from slapos.node.software.plan import ReleaseRecord
 from slapos.system.below import own_directory
+from slapos.system.disk import require_free_space
+from slapos.system.files import make_directory
 from slapos.system.removal import remove_tree
 from slapos.system.users import identity
 
@@ -53,6 +55,7 @@ class ReleaseEffects:
         if config.download_cache:
             os.makedirs(config.download_cache, exist_ok=True)
             self._own(config.download_cache)
+        self._prepare_stores()
         log = self.node.layout.release_log(self.release)
         os.makedirs(os.path.dirname(log), exist_ok=True)
         self._remember("building", "", load_release_record(self.node.layout, self.release).error)
@@ -62,9 +65,10 @@ class ReleaseEffects:
             log=log,
             user=config.software_user_name,
             download_cache=config.download_cache,
-            time_limit=config.build_timeout,
+            stores=config.store_root,
         )
-        job = dataclasses.replace(job, overrides={"buildout": {**job.overrides["buildout"], **part_lists(config)}})
+        options = {**job.overrides["buildout"], **part_lists(config)}
+        job = dataclasses.replace(job, overrides={"buildout": options}, time_limit=config.build_timeout)
         result = self.node.engine.run(job, self.progress)
         record_build(self.directory, self.release, result)
         if result.outcome == "done":
@@ -85,6 +89,16 @@ class ReleaseEffects:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.node.layout.release_log(self.release))
         forget_release(self.node.layout, self.release)
+
+    def _prepare_stores(self) -> None:
+        """A store that does not exist is the build user's, readable by every partition; one that exists stays as it
+        is."""
+        config = self.node.config
+        for root in config.store_root:
+            if not os.path.lexists(root):
+                make_directory(root, 0o755)
+                self._own(root)
+                require_free_space(root, config.software_min_free_space)
 
     def _own(self, directory: str) -> None:
         name = self.node.config.software_user_name

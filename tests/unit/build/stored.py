@@ -50,7 +50,8 @@ class Make(Recipe):
         log = os.path.join(self.directory, ".build-log", f"{self.name}.log")
         environment = {"PATH": os.defpath, **self.place.environment(), "OUT": tree, "SOURCE": self._source()}
         self.stage("make")
-        CommandLog(log, environment=environment).shell(self.text("make", 'echo made > "$OUT/file"'), work)
+        commands = CommandLog(log, environment=environment, sandbox=self.place.sandbox)
+        commands.shell(self.text("make", 'echo made > "$OUT/file"'), work)
         self.place.put(tree)
 
     def _source(self) -> str:
@@ -67,7 +68,7 @@ def read(directory: Path, text: str, store: Path | str | None = None, name: str 
     work = directory / "work"
     work.mkdir(exist_ok=True)
     profile = write_profile(directory, text, name)
-    overrides = {"buildout": {"store": str(store or directory / "store")}}
+    overrides = {"buildout": {"store": str(store or directory / "store"), "sandbox": "false"}}
     return Buildout(
         profile=profile, directory=str(work), read=ProfileReader(offline=True), overrides=overrides, recipes=RECIPES
     )
@@ -97,7 +98,7 @@ def job(directory: Path, text: str, *, store: Path | None = None, slots: int = 2
         directory=str(directory / "work"),
         profile=write_profile(directory, text),
         log="",
-        overrides={"buildout": {"store": str(store or directory / "store")}},
+        overrides={"buildout": {"store": str(store or directory / "store"), "sandbox": "false"}},
         slots=slots,
     )
 

@@ -80,6 +80,7 @@ def test_a_stored_part_is_read_only_and_its_record_says_how_it_was_made(tmp_path
     assert record.content == content_digest(tool.location)
     assert record.references == (f"library/{tool.inputs.dependencies['library']}",)
     assert record.seconds.keys() == {"make"}
+    assert record.sandbox == "none: switched off by [buildout] sandbox"
     for path in (tool.location, f"{tool.location}/names"):
         assert os.stat(path).st_mode & 0o222 == 0
 
@@ -221,7 +222,7 @@ def test_the_recipe_counts(tmp_path: Path, patch: Path, monkeypatch: pytest.Monk
 
 def test_the_toolchain_counts(tmp_path: Path, patch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {"gcc": "12.2.0-14", "make": "4.3-4.1"}
-    monkeypatch.setattr(stored_module, "host_toolchain", lambda: versions)
+    monkeypatch.setattr(stored_module, "host_toolchain", lambda packages: dict(versions))
     before = stored(tmp_path, plain(tmp_path, patch)).inputs
     versions["gcc"] = "12.2.0-15"
     after = stored(tmp_path, plain(tmp_path, patch)).inputs

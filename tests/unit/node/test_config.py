@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def test_written_is_read_back(tmp_path: Path) -> None:
         log_directory="/log",
         certificate_repository_path="/certs",
         download_cache="/cache",
+        store_root=("/store", "/nfs/store"),
         dialect="slap",
         poll_period=7.5,
     )
@@ -56,6 +58,7 @@ def test_file_of_an_existing_node(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, MINIMAL + "[slapformat]\npartition_amount = 3\ninterface_name = lo\n"))
     assert config.partition_names == ("slappart0", "slappart1", "slappart2")
     assert config.state_directory == str(tmp_path / "state")
+    assert config.store_root == (os.path.join(os.path.dirname(config.software_root), "store"),)
     assert config.software_min_free_space == 1000 * 1024**2
 
 
