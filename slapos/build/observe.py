@@ -55,7 +55,7 @@ def observe(
     present = _present(graph, store)
     absent = [node for node in graph.parts if node.name not in present]
     cached = _cached(absent, places.cache)
-    looked = _Records(store)
+    looked = Records(store)
     former = {node.name: old for node in absent if (old := looked.former(node, (released or {}).get(node.name, "")))}
     return Observed(
         present=present,
@@ -82,7 +82,7 @@ def _cached(nodes: list[PartNode], cache: Cached | None) -> dict[str, int]:
     return {part: offer.manifest.archive_size for part, offer in found if offer is not None}
 
 
-class _Records:
+class Records:
     """Records of the parts of a store, read when they are asked for."""
 
     def __init__(self, store: Store | None) -> None:
@@ -97,6 +97,12 @@ class _Records:
         newest = max(found, key=lambda record: record.built_at)
         self.seconds[node.name] = newest.total_seconds
         return next((record for record in found if record.inputs.digest == released), newest)
+
+    def built(self, part: str, digest: str) -> tuple[PartRecord | None, PartRecord | None]:
+        """The record of a part, and that of the part of this name which was made last before it."""
+        own = self._one(part, digest)
+        earlier = [record for record in self._all(part) if own and record.built_at < own.built_at]
+        return own, max(earlier, key=lambda record: record.built_at, default=None)
 
     def known(self, records: Iterable[PartRecord]) -> dict[str, Inputs]:
         """``part/digest`` → inputs, of all that the records were made from."""

@@ -94,8 +94,7 @@ def _read(wanted: Wanted, scratch: str, tell: TextIO, parent: int) -> None:
         code = 0
     finally:
         if code:
-            traceback.print_exc()
-            sys.stderr.flush()
+            traceback.print_exc(file=sys.__stderr__)
         os._exit(code)
 
 

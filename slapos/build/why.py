@@ -10,7 +10,8 @@ from typing import Any
 from slapos.build.graph import Graph, Link, PartNode
 from slapos.build.options import Origin
 from slapos.build.plan import Observed, Plan, PlanLine, changes_between
-from slapos.build.store.inputs import Difference
+from slapos.build.store.inputs import Difference, Inputs
+from slapos.build.store.record import PartRecord
 
 _WRITTEN_AS: Mapping[str, str] = {"source": "sha256", "patch": "patches", "recipe": "recipe", "identity": "recipe"}
 """Kind of a difference → the option that holds it; of an option its own name."""
@@ -53,11 +54,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Explanation:
-    """``line`` of the plan, the changed inputs that led to it, and the steps that lead from the release to the part."""
+    """``line`` of the plan, the changed inputs that led to it, and the steps that lead from the release to the part.
+
+    ``built``: of a part that is present, how it was made; the causes are then what was not as in ``before``.
+    """
 
     line: PlanLine
     causes: tuple[Cause, ...]
     steps: tuple[Step, ...]
+    built: PartRecord | None = None
+    before: PartRecord | None = None
 
     @property
     def roots(self) -> tuple[Cause, ...]:
@@ -70,6 +76,8 @@ class Explanation:
         return {
             **self.line.as_data(),
             "causes": [cause.as_data() for cause in self.causes],
+            "built": self.built.as_data() if self.built else None,
+            "before": self.before.as_data() if self.before else None,
             "roots": [cause.as_data() for cause in self.roots],
             "needed_by": steps,
         }
@@ -79,10 +87,19 @@ def explain(graph: Graph, observed: Observed, plan: Plan, part: str) -> Explanat
     """Why ``part``, which the graph has, is in the state that the plan says."""
     line = plan.line(part)
     assert line is not None, part
-    return Explanation(line, _causes(graph, observed, part, line.changes), _steps(graph, part))
+    return Explanation(line, _causes(graph, observed.known, part, line.changes), _steps(graph, part))
 
 
-def _causes(graph: Graph, observed: Observed, part: str, changes: tuple[Difference, ...]) -> tuple[Cause, ...]:
+def explain_present(
+    graph: Graph, line: PlanLine, built: PartRecord, before: PartRecord | None, known: Mapping[str, Inputs]
+) -> Explanation:
+    """Why a part that is there was made: what was not as in the one ``before``; ``known`` as of :class:`Observed`."""
+    changes = changes_between(before.inputs, built.inputs) if before else ()
+    causes = _causes(graph, known, line.part, changes)
+    return Explanation(line, causes, _steps(graph, line.part), built, before)
+
+
+def _causes(graph: Graph, known: Mapping[str, Inputs], part: str, changes: tuple[Difference, ...]) -> tuple[Cause, ...]:
     node = graph.node(part)
     if node is None:
         return ()
@@ -90,15 +107,15 @@ def _causes(graph: Graph, observed: Observed, part: str, changes: tuple[Differen
         Cause(
             change,
             _origin_of(node, change),
-            _causes(graph, observed, change.name, _changes_of(graph, observed, change)),
+            _causes(graph, known, change.name, _changes_of(graph, known, change)),
         )
         for change in changes
     )
 
 
-def _changes_of(graph: Graph, observed: Observed, change: Difference) -> tuple[Difference, ...]:
+def _changes_of(graph: Graph, known: Mapping[str, Inputs], change: Difference) -> tuple[Difference, ...]:
     """What changed in a dependency since the part was made with an older one; nothing where nobody knows."""
-    old = observed.known.get(f"{change.name}/{change.old}") if change.kind == "dependency" else None
+    old = known.get(f"{change.name}/{change.old}") if change.kind == "dependency" else None
     node = graph.node(change.name)
     return changes_between(old, node.inputs) if old and node and node.inputs else ()
 

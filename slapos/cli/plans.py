@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -42,13 +43,20 @@ def plan_view(graph: Graph, plan: Plan) -> RenderableType:
 
 def why_view(explanation: Explanation) -> RenderableType:
     """The state of a part, the tree of changed inputs, and how the part came into the release."""
-    line = explanation.line
+    line, built = explanation.line, explanation.built
     tree = Tree(part_label(line), guide_style="dim")
+    if explanation.before is not None:
+        tree.add(Text("it was built because, since the one before:", style="dim"))
     for cause in explanation.causes:
         _add_cause(tree, cause)
     rows: list[tuple[str, RenderableType]] = []
     if line.digest:
         rows.append(("digest", line.digest))
+    if built is not None:
+        rows.append(("built", f"{_date(built.built_at)}, in {built.total_seconds:.0f} s, by {built.builder}"))
+        rows.append(("sandbox", built.sandbox))
+    if explanation.before is not None:
+        rows.append(("before", f"{explanation.before.inputs.digest}, built {_date(explanation.before.built_at)}"))
     if line.former:
         rows.append(("was", line.former))
     if line.location:
@@ -56,6 +64,10 @@ def why_view(explanation: Explanation) -> RenderableType:
     steps = [Text(step.sentence) for step in explanation.steps]
     rows += [("in the release" if number == 0 else "", step) for number, step in enumerate(steps)]
     return Group(tree, Text(""), fields(rows))
+
+
+def _date(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def part_label(line: PlanLine) -> Text:
