@@ -49,10 +49,9 @@ class Failure:
     def context(self, **more: object) -> dict[str, object]:
         return {"code": self.ending.code, "log": self.log, "tail": list(self.tail), **more}
 
-    def error(self, sentence: str, reference: str, hint: str) -> BuildFailed:
-        return BuildFailed(
-            f"The command {self.shown!r} {sentence}", reference=reference, context=self.context(), hint=hint
-        )
+    @property
+    def command(self) -> str:
+        return f"The command {self.shown!r}"
 
 
 def explained(failure: Failure) -> HyperopenxError:
@@ -63,44 +62,72 @@ def explained(failure: Failure) -> HyperopenxError:
             return error
     code = failure.ending.code
     how = f"was ended by signal {-code}" if code < 0 else f"failed with status {code}"
-    return failure.error(f"{how}.", "build-command-failed", f"The whole log is {failure.log}.")
-
-
-_LIMITS: Mapping[Reason, tuple[str, str, str]] = {
-    "time": (
-        "ran for {amount:.0f} s and was ended: a command of a build has {limits.seconds:.0f} s.",
-        "build-too-slow",
-        "If it is right that it takes so long, raise `command-seconds` in [buildout].",
-    ),
-    "idle": (
-        "hung and was ended: for {amount:.0f} s it wrote nothing and used no processor time.",
-        "build-hangs",
-        "Does it wait for an answer, a lock or a server?  Builds get none.  `command-idle-seconds` in [buildout].",
-    ),
-    "processes": (
-        "had {amount:.0f} processes at once and was ended: a command of a build has {limits.processes}.",
-        "too-many-processes",
-        "Does it start itself again without end?  `command-processes` in [buildout] is the limit.",
-    ),
-    "disk": (
-        "wrote {amount:.0f} bytes and was ended: a part has {limits.disk_bytes} bytes to be built in.",
-        "build-too-large",
-        "If it is right that it needs so much, raise `build-bytes` in [buildout].",
-    ),
-}
+    return BuildFailed(
+        f"{failure.command} {how}.",
+        reference="build-command-failed",
+        context=failure.context(),
+        hint=f"The whole log is {failure.log}.",
+    )
 
 
 def _by_limit(failure: Failure) -> HyperopenxError | None:
-    ending, limits = failure.ending, failure.limits
-    if ending.reason == "disk-full":
-        return _full(failure, f"only {ending.amount:.0f} bytes were left while {failure.shown!r} ran.")
+    ending = failure.ending
     if ending.reason:
-        sentence, reference, hint = _LIMITS[ending.reason]
-        return failure.error(sentence.format(amount=ending.amount, limits=limits), reference, hint)
+        return _LIMITS[ending.reason](failure)
     if ending.code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ) or failure.line(lambda line: _TOO_LARGE in line):
-        sentence = f"wrote a file of more than {limits.disk_bytes} bytes, all that a part has to be built in."
-        return failure.error(sentence, "build-too-large", _LIMITS["disk"][2])
+        return _too_large(failure)
     return None
+
+
+def _too_slow(failure: Failure) -> HyperopenxError:
+    return BuildFailed(
+        f"{failure.command} was ended after {failure.ending.amount:.0f} s: one command of a build has no longer.",
+        reference="build-too-slow",
+        context=failure.context(limit=failure.limits.seconds),
+        hint="If it is right that it takes so long, raise `command-seconds` in [buildout].",
+    )
+
+
+def _hangs(failure: Failure) -> HyperopenxError:
+    return BuildFailed(
+        f"{failure.command} hung and was ended: for {failure.ending.amount:.0f} s it wrote nothing and used no "
+        "processor time.",
+        reference="build-hangs",
+        context=failure.context(limit=failure.limits.idle_seconds),
+        hint="Does it wait for an answer, a lock or a server?  Builds get none.  The limit is `command-idle-seconds` "
+        "in [buildout].",
+    )
+
+
+def _too_many(failure: Failure) -> HyperopenxError:
+    return BuildFailed(
+        f"{failure.command} had {failure.ending.amount:.0f} processes at once and was ended.",
+        reference="too-many-processes",
+        context=failure.context(limit=failure.limits.processes),
+        hint="Does it start itself again without end?  The limit is `command-processes` in [buildout].",
+    )
+
+
+def _too_large(failure: Failure) -> HyperopenxError:
+    return BuildFailed(
+        f"{failure.command} wrote more than {failure.limits.disk_bytes} bytes, all that a part has to be built in.",
+        reference="build-too-large",
+        context=failure.context(limit=failure.limits.disk_bytes, used=failure.ending.amount),
+        hint="If it is right that it needs so much, raise `build-bytes` in [buildout].",
+    )
+
+
+def _no_space(failure: Failure) -> HyperopenxError:
+    return _full(failure, f"only {failure.ending.amount:.0f} bytes were left while {failure.shown!r} ran.")
+
+
+_LIMITS: Mapping[Reason, Callable[[Failure], HyperopenxError]] = {
+    "time": _too_slow,
+    "idle": _hangs,
+    "processes": _too_many,
+    "disk": _too_large,
+    "disk-full": _no_space,
+}
 
 
 def _disk_full(failure: Failure) -> HyperopenxError | None:
@@ -119,16 +146,26 @@ def _full(failure: Failure, what: str) -> MachineError:
 
 def _network(failure: Failure) -> HyperopenxError | None:
     line = failure.line(_NETWORK.search) if failure.sandbox else ""
-    hint = "Name what it fetches as a source (url and sha256): all sources are fetched before anything is built."
-    return (
-        failure.error(f"needs the network, which builds do not have: {line}", "needs-network", hint) if line else None
+    if not line:
+        return None
+    return BuildFailed(
+        f"{failure.command} needs the network, which builds do not have: {line}",
+        reference="needs-network",
+        context=failure.context(),
+        hint="Name what it fetches as a source (url and sha256): all sources are fetched before anything is built.",
     )
 
 
 def _outside(failure: Failure) -> HyperopenxError | None:
     line = failure.line(lambda line: _READ_ONLY in line) if failure.sandbox else ""
-    hint = "It may write below its source directory, /tmp, and its own location; does it install without DESTDIR?"
-    return failure.error(f"wrote outside its part: {line}", "writes-outside", hint) if line else None
+    if not line:
+        return None
+    return BuildFailed(
+        f"{failure.command} wrote outside its part: {line}",
+        reference="writes-outside",
+        context=failure.context(),
+        hint="It may write below its source directory, /tmp and its own location.  Does it install without DESTDIR?",
+    )
 
 
 def _undeclared(failure: Failure) -> HyperopenxError | None:
@@ -137,12 +174,13 @@ def _undeclared(failure: Failure) -> HyperopenxError | None:
         return None
     for line in reversed(failure.tail):
         for found in _hidden(line, failure.sandbox):
-            sentence = f"looked for {found}, which is on this machine and not declared: {line.strip()}"
-            hint = (
-                "A build sees the parts that its options name and the compiler's packages.  Make it a part and write "
-                "${that part:location} in an option."
+            return BuildFailed(
+                f"{failure.command} looked for {found}, which is on this machine and not declared: {line.strip()}",
+                reference="undeclared-input",
+                context=failure.context(path=found),
+                hint="A build sees the parts that its options name and the compiler's packages.  Make it a part and "
+                "write ${that part:location} in an option.",
             )
-            return failure.error(sentence, "undeclared-input", hint)
     return None
 
 

@@ -120,7 +120,7 @@ def _contents(packages: frozenset[str], changed: int) -> _Contents:
 def _alternatives(owned: set[str]) -> set[str]:
     """Links such as ``/usr/bin/cc``, which no package owns, to what the packages hold."""
     found = set()
-    for entry in os.scandir("/usr/bin"):
+    for entry in _entries("/usr/bin"):
         alternative = entry.is_symlink() and os.readlink(entry.path).startswith("/etc/alternatives/")
         if alternative and os.path.realpath(entry.path) in owned:
             found.add(entry.path)
@@ -137,7 +137,7 @@ class _Walk:
         self.links: list[tuple[str, str]] = []
 
     def enter(self, directory: str) -> None:
-        for entry in os.scandir(directory):
+        for entry in _entries(directory):
             if entry.path not in self.owned or (directory == "/usr/share" and entry.name in _LEFT_OUT):
                 continue
             if entry.is_symlink():
@@ -155,7 +155,7 @@ class _Walk:
     def _bytes_if_whole(self, directory: str) -> int:
         """The size of what lies below when all of it is owned, else 0."""
         total = 0
-        for entry in os.scandir(directory):
+        for entry in _entries(directory):
             if entry.path not in self.owned:
                 return 0
             if entry.is_dir(follow_symlinks=False):
@@ -166,6 +166,11 @@ class _Walk:
             else:
                 total += max(1, entry.stat(follow_symlinks=False).st_size)
         return max(1, total)
+
+
+def _entries(directory: str) -> list[os.DirEntry[str]]:
+    with os.scandir(directory) as entries:
+        return list(entries)
 
 
 def _target(link: str) -> str:
@@ -219,7 +224,7 @@ def _copy(contents: _Contents, place: str) -> None:
 
 def _remove_unused(directory: str, kept: str) -> None:
     """Views of toolchains that this machine had, and nobody built with for a while."""
-    for entry in os.scandir(directory):
+    for entry in _entries(directory):
         old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _KEPT_SECONDS
         if old and entry.path != kept and entry.is_dir(follow_symlinks=False):
             remove_tree(entry.path)
