@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario fuzz order master peers check lint format types imports sizes docs unit clean
+.PHONY: help up down status test scenario fuzz killed order master peers check lint format types imports sizes docs unit components clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ unit: ## Run the unit tests only (about a minute)
 
 scenario: ## Kill everybody at sixty seeded moments, and see that all comes true again (minutes)
 	@$(BIN)/pytest -q tests/scenario
+
+killed: ## SIGKILL at a hundred random moments of a parallel build: the store holds only what is whole (about twenty minutes)
+	@HYPEROPENX_KILLED_BUILDS=$${HYPEROPENX_KILLED_BUILDS:-100} $(BIN)/pytest -q -s tests/functional/build/test_killed.py
 
 fuzz: ## 200,000 generated requests in every dialect: no 500, no hang, no change by what is refused (about eleven minutes)
 	@HYPEROPENX_FUZZ_CASES=$${HYPEROPENX_FUZZ_CASES:-200000} $(BIN)/pytest -q -n 2 tests/security/fuzz
@@ -65,6 +68,10 @@ sizes: ## Sizes, names, handlers, pages: what tests/architecture asserts
 docs: ## Build the documentation into docs/_build/html; a warning is an error
 	@echo "docs"
 	@$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+
+components: ## Compile and test every component, or NAMES="xz curl" (an hour on a small machine)
+	@$(BIN)/python -m slapos.testing.components $(NAMES)
+	@$(BIN)/pytest -q $(if $(NAMES),$(NAMES:%=component/%/test),component)
 
 clean: ## Remove caches and built documentation; leaves ./var alone
 	@rm -rf docs/_build .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,6 +19,8 @@ from slapos.build.release import build_job, prepare, record_build
 from slapos.build.run import execute
 from slapos.model.errors import HyperopenxError
 
+_shown: dict[str, str] = {}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """The exit status is that of the error, 75 when parts wait."""
@@ -70,6 +72,10 @@ def _log_to(path: str, verbose: bool) -> None:
 
 
 def _show(progress: Progress) -> None:
+    """A line for each new stage; parts that run side by side tell theirs again each second."""
+    if progress.beside and _shown.get(progress.part) == progress.stage:
+        return
+    _shown[progress.part] = progress.stage
     expected = f", {progress.expected:.0f} s last time" if progress.expected else ""
     if progress.stage != "start":
         _say(

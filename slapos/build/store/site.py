@@ -89,7 +89,7 @@ class Site(Protocol):
 class StoredSite:
     """A part of the store; the lock of the part is held while it is made."""
 
-    def __init__(self, stored: Stored, recipe: Recipe) -> None:
+    def __init__(self, *, stored: Stored, recipe: Recipe) -> None:
         self.stored = stored
         self.recipe = recipe
         self.location = stored.location
@@ -159,5 +159,5 @@ def site_of(recipe: Recipe) -> Site:
     options: Options | object = recipe.options
     stored: Stored | None = getattr(options, "stored", None)
     if stored is not None:
-        return StoredSite(stored, recipe)
+        return StoredSite(stored=stored, recipe=recipe)
     return Place(str(recipe.options["location"]))
