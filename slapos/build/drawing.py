@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 from slapos.build.graph import Graph
 from slapos.build.layers import Edge, Layout, place
-from slapos.build.plan import STATES, Plan, PlanLine, State
+from slapos.build.plan import STATES, Plan, PlanLine, State, is_plain
 
 _COLOURS: Mapping[State, tuple[str, str]] = {
     "present": ("#e6f4ea", "#34a853"),
@@ -34,7 +34,7 @@ _STYLE = (
 
 def drawing(graph: Graph, plan: Plan) -> str:
     """An SVG document; files that are only copied into the release are one line of it."""
-    shown = [line for line in plan.lines if _is_drawn(graph, line)]
+    shown = [line for line in plan.lines if not is_plain(graph, line)]
     rest = [line.part for line in plan.lines if line not in shown]
     layout = place([line.part for line in shown], _edges(graph))
     boxes = _Boxes(layout, {line.part: line for line in shown})
@@ -53,16 +53,6 @@ def drawing(graph: Graph, plan: Plan) -> str:
             "</svg>\n",
         ]
     )
-
-
-def is_plain(graph: Graph, line: PlanLine) -> bool:
-    """A part of the release's own directory that fetches nothing and has nothing to do with others: a copied file."""
-    node = graph.node(line.part)
-    return line.state == "private" and node is not None and not (node.sources or node.needs or graph.users(line.part))
-
-
-def _is_drawn(graph: Graph, line: PlanLine) -> bool:
-    return not is_plain(graph, line)
 
 
 def _edges(graph: Graph) -> list[Edge]:
@@ -165,4 +155,4 @@ def _second(line: PlanLine) -> str:
 
 
 def _text(text: str) -> str:
-    return escape("".join(character if character.isprintable() else "\ufffd" for character in text))
+    return escape("".join(character if character.isprintable() else "\ufffd" for character in text), quote=False)

@@ -110,6 +110,12 @@ def make_plan(graph: Graph, observed: Observed) -> Plan:
     return Plan(tuple(_line(node, observed) for node in graph.parts))
 
 
+def is_plain(graph: Graph, line: PlanLine) -> bool:
+    """A part of the release's own directory that fetches nothing and has nothing to do with others: a copied file."""
+    node = graph.node(line.part)
+    return line.state == "private" and node is not None and not (node.sources or node.needs or graph.users(line.part))
+
+
 def changes_between(old: Inputs, new: Inputs) -> tuple[Difference, ...]:
     """As :func:`differences`, without options that differ only in the digests of parts that they name."""
     found = differences(_without_digests(old), _without_digests(new))

@@ -7,7 +7,10 @@ happen to lie about count, and it ends with the process that forked it.
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import json
+import logging
 import os
 import select
 import signal
@@ -15,7 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -107,6 +110,9 @@ def _settle(scratch: str, parent: int) -> None:
 
 
 def _answer(wanted: Wanted) -> dict[str, Any]:
+    gc.disable()  # this process is gone in a moment
+    with _without_pip():
+        importlib.import_module("zc.buildout")
     from slapos.build.describing import read_graph
     from slapos.build.fetch.profiles import ProfileReader
     from slapos.build.profile.buildout import KNOWN_FAILURES
@@ -122,6 +128,19 @@ def _answer(wanted: Wanted) -> dict[str, Any]:
     except KNOWN_FAILURES as error:
         return {"error": as_error(error, "").as_data()}
     return {"graph": graph.as_data()}
+
+
+@contextlib.contextmanager
+def _without_pip() -> Iterator[None]:
+    """zc.buildout teaches pip's index of packages about versions of Python, which takes a third of its own import; who
+    only reads installs no eggs.  Where the import fails it goes on without, and warns."""
+    logger, name = logging.getLogger("zc.buildout.patches"), "pip._internal.index.collector"
+    logger.disabled, sys.modules[name] = True, None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        logger.disabled = False
 
 
 def _all_of(told: int, profile: str, time_limit: float) -> bytes:

@@ -12,8 +12,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
-import yaml
-
 from slapos.model.errors import InputError
 from slapos.model.text import check_text
 
@@ -94,6 +92,8 @@ def read_pair(word: str) -> tuple[str, Any]:
 
 def read_file(path: str) -> dict[str, Any]:
     """The object in a ``.json``, ``.yaml`` or ``.yml`` file, or the texts of a ``.xml`` one."""
+    import yaml  # few commands read a file
+
     if not path.endswith(FILE_ENDINGS):
         raise InputError(
             f"{path}: parameters are read from .json, .yaml, .yml or .xml files.",

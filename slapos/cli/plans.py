@@ -10,10 +10,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from slapos.build.drawing import is_plain
 from slapos.build.graph import Graph
 from slapos.build.options import Origin
-from slapos.build.plan import Plan, PlanLine
+from slapos.build.plan import Plan, PlanLine, is_plain
 from slapos.build.why import Cause, Explanation
 from slapos.cli.views import duration, fields, short_release
 

@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-import requests
-
 from slapos.build.locations import path_of
 
 PATIENCE = 4.0  # seconds for all of them
@@ -36,6 +34,8 @@ def _size_of(url: str, patience: float) -> int | None:
             return os.path.getsize(path_of(url))
         except OSError:
             return None
+    import requests  # most plans ask nobody
+
     headers = {"Accept-Encoding": "identity", "User-Agent": "hyperopenx"}
     try:
         answer = requests.head(url, headers=headers, allow_redirects=True, timeout=patience / 2)

@@ -14,12 +14,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import requests
 
 from slapos.build.locations import path_of
 from slapos.model.errors import HyperopenxError, InputError, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    import requests
 
 _LAYER = re.compile(r"^(<[^>]*>|\w+\(host=[^)]*\)): ")
 _CHUNK = 64 * 1024  # what a broken connection may lose
@@ -98,6 +100,8 @@ def _download(url: str, partial: str, limits: Limits) -> None:
 
 @contextlib.contextmanager
 def _answer(url: str, have: int, limits: Limits) -> Iterator[requests.Response]:
+    import requests  # takes a tenth of a second that who only looks at a release need not wait
+
     headers = {"Accept-Encoding": "identity", "User-Agent": "hyperopenx"}
     if have:
         headers["Range"] = f"bytes={have}-"
