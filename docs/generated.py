@@ -3,12 +3,14 @@
 ``.. commands::``      each command of ``slapos`` with its help and options
 ``.. errors::``        each stable reference of an error, its kind, and what it says
 ``.. field-recipes::`` each recipe of the field that one of ours serves
+``.. components::``    each component with its version, licence, source, and what it is made with
 """
 
 from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -139,6 +141,31 @@ def field_recipe_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def components() -> Iterator[tuple[str, dict[str, str]]]:
+    """Name → what it is, ``Source``, ``Licence``, ``version``, ``uses`` and ``patches``, as its profile says."""
+    for path in sorted((TOP / "component").glob("*/buildout.cfg")):
+        text, name = path.read_text(encoding="utf-8"), path.parent.name
+        if version := re.search(r"^version = (.+)$", text, re.MULTILINE):
+            facts = {word: value for word, value in re.findall(r"^# (Source|Licence): +([^;\n]+)", text, re.MULTILINE)}
+            facts["what"] = text.splitlines()[0].partition(": ")[2].rstrip(".")
+            facts["uses"] = ", ".join(sorted(set(re.findall(r"\$\{([a-z0-9-]+):", text)) - {"buildout"})) or "—"
+            facts["patches"] = str(text.count("/patches/"))
+            yield name, {**facts, "version": version[1]}
+
+
+def component_page() -> str:
+    """A table with a row per component."""
+    heads = ("Component", "Version", "What it is", "Licence", "Made with", "Patches")
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 12 9 32 19 20 8", ""]
+    rows = [heads]
+    for name, facts in components():
+        link = f"`{name} <{facts['Source'].split()[0].rstrip(';,')}>`__"
+        rows.append((link, facts["version"], facts["what"], facts["Licence"], facts["uses"], facts["patches"]))
+    for row in rows:
+        lines += [f"   {'* ' if index == 0 else '  '}- {cell}" for index, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
 class Commands(Generated):
     make = staticmethod(command_page)
 
@@ -151,8 +178,13 @@ class FieldRecipes(Generated):
     make = staticmethod(field_recipe_page)
 
 
+class Components(Generated):
+    make = staticmethod(component_page)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("commands", Commands)
     app.add_directive("errors", Errors)
     app.add_directive("field-recipes", FieldRecipes)
+    app.add_directive("components", Components)
     return {"version": "1", "parallel_read_safe": True}
