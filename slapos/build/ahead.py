@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from slapos.build.fetch.caches import source_caches
 from slapos.build.fetch.sources import Fetcher
 from slapos.build.parallel import Event, Outcome, Say, Task, run_side_by_side
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
@@ -137,7 +138,7 @@ def fetcher_of(buildout: Buildout) -> Fetcher:
     """What fetches for the parts of this profile: ``[buildout] download-cache``, by default a directory of its own."""
     main = buildout["buildout"]
     cache = str(main.get("download-cache") or os.path.join(buildout._buildout_dir, ".download-cache"))
-    return Fetcher(cache=cache, offline=main.get("offline") in (True, "true"))
+    return Fetcher(cache=cache, offline=main.get("offline") in (True, "true"), caches=source_caches(main))
 
 
 def _sources(section: Options) -> tuple[Source, ...]:

@@ -7,6 +7,7 @@ import re
 import shutil
 from typing import cast
 
+from slapos.build.fetch.caches import source_caches
 from slapos.build.fetch.sources import Fetcher
 from slapos.build.place import Place
 from slapos.build.recipe import Description, OptionsView, Profile, Recipe, Source
@@ -33,7 +34,7 @@ def fetcher_of(buildout: Profile, directory: str) -> Fetcher:
     """What fetches for the parts of this profile: ``[buildout] download-cache``, by default a directory of its own."""
     main = buildout["buildout"]
     cache = str(main.get("download-cache") or os.path.join(directory, ".download-cache"))
-    return Fetcher(cache=cache, offline=main.get("offline") in (True, "true"))
+    return Fetcher(cache=cache, offline=main.get("offline") in (True, "true"), caches=source_caches(main))
 
 
 def strip_option(options: OptionsView) -> bool | None:

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from threading import get_ident
 
 from slapos.build.cache.addresses import archive_path, manifest_path, signature_path, source_path
 from slapos.build.cache.archive import unpack
@@ -49,12 +50,12 @@ class CacheClient:
     """
 
     def __init__(self, settings: CacheSettings, store: Store | None = None) -> None:
-        """:class:`InputError` for a URL or key that is none.  :meth:`lookup` leaves out what cannot lie in ``store``."""
+        """:class:`InputError` for a URL or key that is none; :meth:`lookup` leaves out what cannot lie in ``store``."""
         self.settings = settings
         self.store = store
         self.trust = settings.trust
         self.refusals: list[HyperopenxError] = []
-        self._places: dict[tuple[int, str], Place] = {}
+        self._places: dict[tuple[int, int, str], Place] = {}
         self._silent: set[str] = set()
         for url in settings.urls:
             self._place(url)
@@ -97,21 +98,24 @@ class CacheClient:
         needs = [name.partition("/") for name in offer.manifest.references]
         return all(self.pull_needs(name, needed, store) for name, _, needed in needs) and self.pull(part, digest, store)
 
-    def bring_source(self, digests: Iterable[str], partial: str) -> str | None:
-        """Bring a source with one of these sha256 to the file ``partial``; which, or None when no cache has it."""
-        for url in self.settings.urls:
+    def bring_source(self, url: str, digests: Iterable[str], partial: str) -> str | None:
+        """Bring a source with one of these sha256 to the file ``partial``; which, or None when no cache has it.
+
+        Where it comes from otherwise (``url``) does not matter.
+        """
+        for cache in self.settings.urls:
             for digest in digests:
                 try:
-                    self._bring_source(self._place(url), digest, partial)
+                    self._bring_source(self._place(cache), digest, partial)
                 except HyperopenxError as error:
-                    self._note(url, error)
+                    self._note(cache, error)
                 else:
                     return digest
         return None
 
     def _place(self, url: str) -> Place:
-        """A connection is not shared with a forked process."""
-        key = (os.getpid(), url)
+        """A connection is shared neither with a forked process nor among threads."""
+        key = (os.getpid(), get_ident(), url)
         if key not in self._places:
             self._places[key] = open_place(url)
         return self._places[key]

@@ -62,6 +62,15 @@ def push(stored: StoredPart, store: Store, place: Place, key: SigningKey, *, rep
     return Pushed(manifest.name, "pushed", manifest.archive_size)
 
 
+def sign_built(stored: StoredPart, store: Store, place: Place, key: SigningKey) -> Pushed:
+    """Sign what a cache has already, when it is what was built here; :class:`NotFound` when it has nothing."""
+    data = read_bytes(place, manifest_path(stored.part, stored.digest), _MANIFEST)
+    known = read_manifest(data, stored.part, stored.digest, place.url)
+    with tempfile.TemporaryDirectory(prefix="hyperopenx-sign-") as directory:
+        _check_same(stored, store, place, known, directory)
+    return _sign(place, known, key)
+
+
 def countersign(part: str, digest: str, place: Place, key: SigningKey, believed: Trust) -> Pushed:
     """Sign what keys that we believe signed before (a new key takes the place of an old one); nothing is built.
 

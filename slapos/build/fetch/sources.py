@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from slapos.build.fetch.debian import DebianArchive
 from slapos.build.fetch.transfer import DEFAULT_LIMITS, Limits, digest_of, transfer
@@ -29,13 +30,28 @@ class Attempt:
     why: str
 
 
+class SourceCache(Protocol):
+    """Where a source may be found before its own address is asked (:mod:`slapos.build.cache.sources`)."""
+
+    def bring_source(self, url: str, digests: Iterable[str], partial: str) -> str | None:
+        """Bring it to the file ``partial``; the sha256 that it has, or None."""
+        ...
+
+
 class Fetcher:
-    """Fetches sources into ``cache`` (a directory, made when first needed)."""
+    """Fetches sources into ``cache`` (a directory, made when first needed); ``caches`` are asked first."""
 
     def __init__(
-        self, *, cache: str, offline: bool = False, limits: Limits = DEFAULT_LIMITS, apt_directory: str = "/etc/apt"
+        self,
+        *,
+        cache: str,
+        offline: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        apt_directory: str = "/etc/apt",
+        caches: tuple[SourceCache, ...] = (),
     ) -> None:
         self.cache = cache
+        self.caches = () if offline else caches
         self.offline = offline
         self.limits = limits
         self.debian = DebianArchive(directory=os.path.join(cache, "apt"), apt_directory=apt_directory)
@@ -75,6 +91,12 @@ class Fetcher:
     def _fetch(self, source: Source, partial: str) -> str:
         attempts: list[Attempt] = []
         wrong: BuildFailed | None = None
+        for cache in self.caches:
+            if cache.bring_source(source.url, source.sha256, partial) is not None:
+                got = digest_of(partial)
+                if got in source.sha256:
+                    return self._kept(partial, got)
+                os.unlink(partial)
         for place in (source.url, *source.mirrors):
             try:
                 return self._try(source, place, partial)
@@ -98,6 +120,10 @@ class Fetcher:
         if got not in source.sha256:
             os.unlink(partial)
             raise _wrong(source, place, got)
+        return self._kept(partial, got)
+
+    def _kept(self, partial: str, got: str) -> str:
+        """Put what is right where it is looked for."""
         path = self._place(got)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.chmod(partial, 0o644)

@@ -55,6 +55,16 @@ def release_of(text: str, chosen: Chosen) -> Release:
     )
 
 
+def stores_of_machine(given: Sequence[str] = ()) -> tuple[str, ...]:
+    """The stores that a person named, or else those of ``slapos build``."""
+    return _stores(given, os.path.join(state_directory(), "build"))
+
+
+def download_cache_of_machine() -> str:
+    """Where ``slapos build`` keeps sources."""
+    return os.path.join(state_directory(), "build", "download-cache")
+
+
 def _stores(given: Sequence[str], top: str) -> tuple[str, ...]:
     if not given:
         given = os.environ.get(STORE_VARIABLE, "").split(":")
