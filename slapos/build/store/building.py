@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pwd import getpwuid
 
+from slapos.build.sandbox import USER
 from slapos.build.store.content import content_of, walk
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import PartRecord, read_part_record, write_record
@@ -31,7 +32,7 @@ class Building:
     """``work`` is an empty directory on the store's file system; ``tree`` in it is what ``finish`` puts in place.
 
     A package that can only be installed where it will lie may make ``location`` itself instead of ``tree``: without a
-    record it counts as nothing.
+    record it counts as nothing.  ``user``: the number of the user that a sandbox shows.
     """
 
     root: str
@@ -41,6 +42,7 @@ class Building:
     stages: dict[str, float] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     sandbox: str = "none: no command of this part ran in one"
+    user: int = USER
     origin: PartRecord | None = None  # of a part that is not built here but comes from a binary cache
 
     @property

@@ -35,6 +35,7 @@ def sandbox_for(building: Building, inputs: Inputs, store: Store, recipe: Recipe
         readable=closure(store, inputs.dependencies),
         writable={building.location: building.tree},
         limits=limits_of(main),
+        user=building.user,
     )
     return sandbox, SANDBOXED if sandbox.view.is_exact else f"{SANDBOXED}, with all of /usr"
 

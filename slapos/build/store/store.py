@@ -103,7 +103,7 @@ class Store:
 
     def prepare(self, mode: int = 0o755) -> None:
         """The root for new parts exists with its own directories."""
-        root = self._first_root()
+        root = self.root
         os.makedirs(root, mode, exist_ok=True)
         inner = shared_mode(root)
         for name in (LOCKS, WORK, USERS):

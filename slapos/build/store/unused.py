@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from slapos.build.store.record import read_part_record
 from slapos.build.store.store import WORK, Store
-from slapos.build.store.users import used_parts, using
+from slapos.build.store.users import forget_gone, used_parts, using
 from slapos.model.errors import Conflict
 from slapos.system.disk import size_text
 from slapos.system.removal import remove_tree
@@ -86,7 +86,7 @@ def _closure(known: Mapping[str, Held], names: Iterable[str]) -> set[str]:
 
 def look(store: Store, keep_seconds: float = DAY) -> RemovalPlan:
     """The plan for the root for new parts; removes nothing."""
-    used = {name for _, names in used_parts(store) for name in names}
+    used = {name for names in used_parts(store).values() for name in names}
     held = [
         Held(stored.record.name, stored.record.needs, stored.record.size, stored.record.built_at)
         for stored in store.parts()
@@ -97,7 +97,9 @@ def look(store: Store, keep_seconds: float = DAY) -> RemovalPlan:
 
 def remove_unused(store: Store, keep_seconds: float = DAY) -> RemovalPlan:
     """Remove what :func:`look` says, and what killed builds left; who begins to use a part meanwhile waits."""
+    store.prepare()
     with using(store):
+        forget_gone(store)
         plan = look(store, keep_seconds)
         for part in plan.removed:
             with contextlib.suppress(Conflict):  # somebody looks whether it is there

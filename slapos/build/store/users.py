@@ -33,17 +33,27 @@ def note_use(store: Store, directory: str, names: Iterable[str], *, only: bool =
             write_json(path, {"directory": directory, "parts": used})
 
 
-def used_parts(store: Store) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each directory that exists with the parts that it uses; a note about one that is gone is removed."""
+def used_parts(store: Store) -> dict[str, tuple[str, ...]]:
+    """Each directory that exists → the parts that it uses."""
+    notes = {user: tuple(_names(noted)) for _, noted, user in _notes(store)}
+    return {user: names for user, names in notes.items() if os.path.isdir(user)}
+
+
+def forget_gone(store: Store) -> None:
+    """Remove the notes about directories that are gone."""
+    for path, _, user in _notes(store):
+        if not os.path.isdir(user):
+            os.unlink(path)
+
+
+def _notes(store: Store) -> Iterator[tuple[str, object, str]]:
+    """Path and content of each note, and the directory that it is about, empty for one that cannot be read."""
     directory = os.path.join(store.root, USERS)
-    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
-        path = os.path.join(directory, name)
+    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    for path in (os.path.join(directory, name) for name in names if name.endswith(".json")):
         noted = read_json(path)
         user = noted.get("directory") if isinstance(noted, dict) else None
-        if isinstance(user, str) and os.path.isdir(user):
-            yield user, tuple(_names(noted))
-        elif name.endswith(".json"):
-            os.unlink(path)
+        yield path, noted, user if isinstance(user, str) else ""
 
 
 @contextmanager

@@ -315,13 +315,13 @@ def test_sources_are_fetched_before_anything_is_built(tmp_path: Path) -> None:
 def test_the_store_knows_who_uses_what(tmp_path: Path) -> None:
     build(tmp_path, TWO)
     store = Store((str(tmp_path / "store"),))
-    used = dict(used_parts(store))[str(tmp_path / "work")]
+    used = used_parts(store)[str(tmp_path / "work")]
     assert sorted(name.partition("/")[0] for name in used) == ["library", "tool"]
     build(tmp_path, TWO.replace("version = 1", "version = 2"))
-    after = dict(used_parts(store))[str(tmp_path / "work")]
+    after = used_parts(store)[str(tmp_path / "work")]
     assert not set(after) & set(used), "what only the former release used is not used any more"
     shutil.rmtree(tmp_path / "work")
-    assert dict(used_parts(store)) == {}
+    assert used_parts(store) == {}
 
 
 def test_a_section_without_recipe_counts_by_what_it_leads_to(tmp_path: Path) -> None:
