@@ -32,6 +32,8 @@ COMMANDS = (
     Entry("remove", f"{_C}.remove:remove", "Have a release removed from a node."),
     Entry("build", f"{_C}.build:build", "Build a release on this machine, or say what that would do."),
     Entry("why", f"{_C}.why:why", "Say why a part of a release would be built, or not."),
+    Entry("cache", f"{_C}.cache.group:cache", "Share built parts: push, pull, sign, serve."),
+    Entry("store", f"{_C}.store.group:store", "Look into the stores of built parts, and clean them up."),
     Entry("computer", f"{_C}.computer.group:computer", "Look at nodes."),
     Entry("token", f"{_C}.token.group:token", "Make one-time tokens for nodes and people to join with."),
     Entry("join", f"{_C}.join:join", "Become a user of a master, with a token."),

@@ -1,0 +1,29 @@
+"""``slapos store check``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from slapos.cli.lazy import Command
+from slapos.cli.output import emit, table
+from slapos.cli.site.stores import chosen_stores
+
+
+@click.command(cls=Command)
+@click.option("--store", "stores", multiple=True, metavar="DIRECTORY", help="Only this store; repeatable.")
+def check(stores: tuple[str, ...]) -> int:
+    """Read every part and compare it with the digest in its record; the exit status is 1 when one is altered.
+
+    An altered part is not removed: ask first what altered it. `slapos build` makes it again once it is gone.
+    """
+    from slapos.build.store.contents import altered_parts
+
+    found = [part for store in chosen_stores(stores) for part in altered_parts(store)]
+    rows = [(part.location, part.recorded[:16], part.found[:16]) for part in found]
+    emit(
+        [asdict(part) for part in found],
+        lambda: table(("part", "built as", "is now"), rows, "Every part is as it was built."),
+    )
+    return 1 if found else 0

@@ -1,0 +1,39 @@
+"""``slapos store gc``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from slapos.cli.lazy import Command
+from slapos.cli.output import emit, table
+from slapos.cli.site.stores import chosen_stores
+from slapos.system.disk import size_text
+
+
+@click.command(cls=Command)
+@click.option("--store", "stores", multiple=True, metavar="DIRECTORY", help="Only this store; repeatable.")
+@click.option(
+    "--keep", type=click.FloatRange(0), default=1.0, metavar="DAYS", help="Keep what is younger; 1 by default."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and why; remove nothing.")
+def gc(stores: tuple[str, ...], keep: float, dry_run: bool) -> None:
+    """Remove parts that no release uses, directly or through other parts, and what killed builds left."""
+    from slapos.build.store.unused import DAY, look, remove_unused
+
+    act = look if dry_run else remove_unused
+    plans = {store.root: act(store, keep * DAY) for store in chosen_stores(stores) if store.is_writable}
+    rows = [
+        (part.name, size_text(part.size), verb, part.reason)
+        for plan in plans.values()
+        for verb, parts in (("goes" if dry_run else "gone", plan.removed), ("stays", plan.kept))
+        for part in parts
+    ]
+    emit(
+        [{"store": root, "dry_run": dry_run, **asdict(plan)} for root, plan in plans.items()],
+        lambda: [
+            table(("part", "size", "what", "why"), rows, "Every part is used."),
+            *(f"{root}: {plan.sentence}" for root, plan in plans.items()),
+        ],
+    )
