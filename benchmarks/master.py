@@ -32,7 +32,8 @@ from slapos.testing.peers import SlapProxy, missing
 OURS, PEER, TLS, CLOSING = "ours", "slapproxy", "ours, TLS", "ours, reconnecting"
 FEW, MANY = 1, 8  # clients
 CROWD = 64
-NODE_READS = 5
+TIMES = 500  # that the only order of one partition is repeated
+NODE_READS = 5  # at least, and two of each client
 
 
 @dataclass(frozen=True)
@@ -104,19 +105,15 @@ def phases(target: Target, partitions: int, orders: int) -> Iterator[Row]:
     for row, names, found in acknowledged:
         yield with_check(row, check(target, names, found))
     for clients in (FEW, MANY):
-        names = (groups[clients] or groups[FEW]) * (1 if partitions > 1 else orders_of_one(orders))
+        names = (groups[clients] or groups[FEW]) * (1 if partitions > 1 else TIMES)
+        node_reads = max(NODE_READS, 2 * clients, len(names) // partitions)
         for phase, requests in (
             ("repeated request", [target.order(name) for name in names]),
             ("partition information", [target.partition_information(n % partitions) for n in range(len(names))]),
-            ("full computer information", [target.node_information()] * NODE_READS),
+            ("full computer information", [target.node_information()] * node_reads),
         ):
             found = measure(target, requests, clients, keep=phase.startswith("full"))
             yield row_of(target, partitions, phase, found)
-
-
-def orders_of_one(orders: int) -> int:
-    """How often the only order is repeated."""
-    return 200 * orders
 
 
 def titles(word: str, amount: int) -> list[str]:
