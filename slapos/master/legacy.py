@@ -10,10 +10,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from slapos.model.errors import InputError
 
 OPTION = "insecure-legacy-listener"
+KEPT = 1_024  # addresses and names that were looked at: every request has the same few
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -47,12 +49,7 @@ class LegacyListener:
 
     def admits(self, peer: str) -> bool:
         """Whether a client with this address may be served."""
-        try:
-            address = ipaddress.ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        inner = getattr(address, "ipv4_mapped", None) or address
-        return inner.is_loopback or any(inner in ipaddress.ip_network(network) for network in self.networks)
+        return _admits(self.networks, peer)
 
     def answers_to(self, host_header: str, names: Iterable[str] = ()) -> bool:
         """Whether a request may name this host: an address, localhost, or one of ``names``.
@@ -61,6 +58,16 @@ class LegacyListener:
         """
         host = _split(host_header)[0].lower()
         return host == "localhost" or _is_address(host) or host in {name.lower() for name in names}
+
+
+@lru_cache(KEPT)
+def _admits(networks: tuple[str, ...], peer: str) -> bool:
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    inner = getattr(address, "ipv4_mapped", None) or address
+    return inner.is_loopback or any(inner in ipaddress.ip_network(network) for network in networks)
 
 
 def parse(value: str) -> LegacyListener | None:
@@ -98,6 +105,7 @@ def _example(host: str) -> str:
     return f"{ipaddress.ip_network(f'{host}/{bits}', strict=False)}"
 
 
+@lru_cache(KEPT)
 def _split(text: str) -> tuple[str, str]:
     """Host without brackets, and port or ""."""
     if text.startswith("["):
@@ -107,6 +115,7 @@ def _split(text: str) -> tuple[str, str]:
     return (host, port) if host else (port, "")
 
 
+@lru_cache(KEPT)
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

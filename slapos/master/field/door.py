@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from starlette.requests import Request
@@ -28,6 +28,8 @@ from slapos.model.principal import Principal
 
 FORM = "application/x-www-form-urlencoded"
 LARGE = 64 * 1024  # bytes; more is read for proven callers only
+REMEMBERED = 2_048  # messages that come again and again, read once …
+REMEMBERED_BYTES = 2_048  # … of at most so many bytes
 ReadBody = Callable[[Request], Awaitable[bytes]]
 
 
@@ -38,6 +40,7 @@ class FieldDoor:
         self._dispatcher = dispatcher
         self._desk = desk
         self._limit = limit
+        self._read_again = lru_cache(REMEMBERED)(self._read)
 
     async def answer(self, request: Request, route: FieldRoute, read_body: ReadBody) -> Response:
         """The answer; errors are the caller's to translate."""
@@ -55,7 +58,9 @@ class FieldDoor:
             may_block()
         if len(form) > LARGE and not route.anonymous:
             dispatcher.read(Asking(caller), lambda tx, principal: None)
-        message, asking = self._understand(route, caller, parse(route, form, self._limit))
+        again = route.repeated and len(form) <= REMEMBERED_BYTES
+        read = self._read_again if again else self._read
+        message, asking = self._understand(route, caller, read(route, form))
         prepared = None
         if route.prepare is not None:
             prepared = route.prepare(Preparation(message, lambda fn: dispatcher.read(asking, fn), dispatcher.tools))
@@ -69,6 +74,9 @@ class FieldDoor:
                 return Done(encoded(unchanged))
             return ToWrite(lambda tx: encoded(act(tx, dispatcher.identify(tx, asking))))
         return Done(encoded(dispatcher.read(asking, act), kept=True))
+
+    def _read(self, route: FieldRoute, form: bytes) -> Mapping[str, Any]:
+        return parse(route, form, self._limit)
 
     def _understand(
         self, route: FieldRoute, caller: Caller, message: Mapping[str, Any]

@@ -52,7 +52,7 @@ class Plain:
 FieldAnswer = Marshalled | Plain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is only itself
 class FieldRoute:
     """One endpoint.  ``node`` and ``partition`` name the fields that say where the caller is; ``where`` finds it else.
 

@@ -55,6 +55,15 @@ def _tell(tx: Transaction, row: Row) -> None:
     tx.instance_changed(row["number"], *(number for number in (row["tree"], row["requester"]) if number is not None))
 
 
+def current(tx: Transaction, row: Row) -> Row:
+    """The row again, if this transaction has written it."""
+    if row["number"] not in tx.changes.instances:
+        return row
+    found = instance_row(tx, row["number"])
+    assert found is not None
+    return found
+
+
 def touch(tx: Transaction, row: Row, now: float, **values: Any) -> None:
     """Sets columns and gives a new timestamp: the node must process it.  Of a shared instance, its host too."""
     if row["node"] is not None:

@@ -15,7 +15,7 @@ from slapos.master.allocation.sla import parse_sla
 from slapos.master.authorization import Action, Subject, check
 from slapos.master.forwarding.objects import Elsewhere
 from slapos.master.services import access, forwards, history
-from slapos.master.services.changes import about, live_tree, lock_tree, touch, write
+from slapos.master.services.changes import about, current, live_tree, lock_tree, touch, write
 from slapos.master.services.placing import place
 from slapos.master.services.records import Row, dump, instance_row, select_instances, to_instances, wanted_state
 from slapos.master.services.trees import destroy, is_root
@@ -55,21 +55,12 @@ def request_instance(
         if asking is not None:
             _adopt(tx, found, asking, by, now)
         _change(tx, found, request, by, now, elsewhere)
-        row = _current(tx, found)
+        row = current(tx, found)
     elif request.state is InstanceState.DESTROYED:
         row = _last_gone(tx, principal, asking, request)
     else:
         row = _create(tx, principal, asking, request, now, elsewhere)
     return to_instances(tx, [row])[0]
-
-
-def _current(tx: Transaction, row: Row) -> Row:
-    """The row again, if this transaction has written it."""
-    if row["number"] not in tx.changes.instances:
-        return row
-    found = instance_row(tx, row["number"])
-    assert found is not None
-    return found
 
 
 def find_standing(
@@ -155,7 +146,7 @@ def _alone(tx: Transaction) -> bool:
 
 
 def _root_project(tx: Transaction, principal: Principal, request: InstanceRequest) -> str:
-    project = access.wanted_project(principal, request.sla.get("project_guid", ""))
+    project = _project_of(principal, request)
     check(principal, Action.INSTANCE_REQUEST, Subject(project=project))
     if _project.row(tx, of_reference=project) is None:
         raise InputError(
@@ -165,6 +156,10 @@ def _root_project(tx: Transaction, principal: Principal, request: InstanceReques
             hint="Use the name of a project of yours.",
         )
     return project
+
+
+def _project_of(principal: Principal, request: InstanceRequest) -> str:
+    return access.wanted_project(principal, request.sla.get("project_guid", ""))
 
 
 @prepared
@@ -253,7 +248,7 @@ def _change(
         _apply(tx, row, changed, now)
         what = ", ".join(name.replace("_", " ") for name in changed)
         history.record(tx, about(row), "requested", f"Changed: {what}.", by=by, now=now)
-    again = _current(tx, row)
+    again = current(tx, row)
     if again["node"] is None:
         _give_place(tx, again, elsewhere, now, by)
 
@@ -331,7 +326,8 @@ def _create(
 ) -> Row:
     tx.will_write()
     values = {
-        "project": asking["project"] if asking is not None else _root_project(tx, principal, request),
+        # Of a root, it was checked when the title was looked for.
+        "project": asking["project"] if asking is not None else _project_of(principal, request),
         "title": request.title,
         "tree": asking["tree"] if asking is not None else None,
         "requester": asking["number"] if asking is not None else None,
@@ -357,7 +353,7 @@ def _create(
     )
     tx.instance_changed(number, row["tree"], *([asking["number"]] if asking is not None else []))
     _give_place(tx, row, elsewhere, now, by)
-    return _current(tx, row)
+    return current(tx, row)
 
 
 def _insert_row(tx: Transaction, values: dict[str, Any]) -> Row:
