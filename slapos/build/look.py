@@ -26,7 +26,7 @@ class Looked:
     stores: tuple[str, ...]
 
     def why(self, part: str) -> Explanation:
-        """Why a part is as it is; :class:`NotFound` ``unknown-part`` when the release has none of this name."""
+        """Why a part is as it is; :class:`NotFound` ``part-not-in-release`` when the release has none of this name."""
         from slapos.build.observe import Records
         from slapos.build.store.store import Store
         from slapos.build.why import explain, explain_present
@@ -70,9 +70,7 @@ def look(release: Release) -> Looked:
         from slapos.build.release import read_record
         from slapos.build.store.store import Store
 
-        places = Places(
-            store=Store(release.stores), cache=_cache(release), download_cache=release.download_cache
-        )
+        places = Places(store=Store(release.stores), cache=_cache(release), download_cache=release.download_cache)
         record = read_record(release.directory)
         graph = reading.graph()
     released, seconds = (record.stored, record.seconds) if record else ({}, {})
@@ -97,7 +95,7 @@ def _unknown(part: str, graph: Graph) -> NotFound:
     close = difflib.get_close_matches(part, names, n=1)
     return NotFound(
         f"{graph.profile} has no part {part!r}.",
-        reference="unknown-part",
+        reference="part-not-in-release",
         context={"part": part, "parts": names},
         hint=f"Did you mean {close[0]}?" if close else "",
     )
