@@ -36,13 +36,6 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 """What each build gets, in a sandbox or not; a part's own ``environment`` comes on top."""
 
-_ETC: Mapping[str, str] = {
-    "/etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nbuild:x:{USER}:{USER}:build:{BUILD_DIRECTORY}:/bin/sh\n"
-    "nobody:x:65534:65534:nobody:/:/bin/false\n",
-    "/etc/group": f"root:x:0:\nbuild:x:{USER}:\nnogroup:x:65534:\n",
-    "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
@@ -100,9 +93,16 @@ class Sandbox:
         return _made(os.path.join(self.build, SCRATCH))
 
     def _etc(self) -> str:
+        """What programs read to find out who they are and what ``localhost`` is."""
         place = _made(os.path.join(self.build, ".etc"))
-        for path, text in _ETC.items():
-            with open(place + path.removeprefix("/etc"), "w", encoding="ascii") as stream:
+        files = {
+            "passwd": "root:x:0:0:root:/root:/bin/sh\n"
+            f"build:x:{self.user}:{self.user}:build:{BUILD_DIRECTORY}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+            "group": f"root:x:0:\nbuild:x:{self.user}:\nnogroup:x:65534:\n",
+            "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+        }
+        for name, text in files.items():
+            with open(os.path.join(place, name), "w", encoding="ascii") as stream:
                 stream.write(text)
         return place
 

@@ -1,0 +1,204 @@
+"""Builds a stored part twice, in circumstances that should not matter, and compares every byte.
+
+The two builds differ in their directory, the number of jobs, the user that they see and the time.  Both make the part
+for the place that it has in the store, which a sandbox lets them see; nothing is written there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from slapos.build.parallel import Event, Outcome, Say, Task, run_side_by_side
+from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
+from slapos.build.profile.failure import as_error
+from slapos.build.profile.section import Options
+from slapos.build.sandbox import available
+from slapos.build.store.building import Building, make_read_only
+from slapos.build.store.content import walk
+from slapos.build.store.inputs import Inputs
+from slapos.build.store.record import PartRecord
+from slapos.build.store.store import Store
+from slapos.build.tree_difference import TreeDifference, first_difference
+from slapos.model.errors import BuildFailed, InputError, MachineError, from_data
+from slapos.system.removal import remove_tree
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Of one build: ``directory`` for it, at most ``slots`` jobs, and the number of the user as it sees it."""
+
+    directory: str
+    slots: int
+    user: int
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """How two builds of a part compare: ``difference`` None when not a byte differs; ``seconds`` of each build."""
+
+    part: str
+    version: str
+    difference: TreeDifference | None
+    files: int
+    seconds: tuple[float, float]
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.difference is None:
+            return f"{self.part}: two builds made the same {self.files} files, byte for byte."
+        return f"{self.part}: two builds differ. {self.difference.path}: {self.difference.sentence}."
+
+
+@dataclass
+class _Trial(Building):
+    """A build whose tree stays in its own directory."""
+
+    directory: str = ""
+
+    @property
+    def work(self) -> str:
+        return os.path.join(self.directory, "work")
+
+    def begin(self) -> None:
+        os.makedirs(self.work)
+
+    def finish(self, inputs: Inputs) -> PartRecord:
+        make_read_only(self.tree)
+        return self._record(inputs)
+
+    def end(self) -> None:
+        """The tree is still to be compared."""
+
+
+class _TrialStore(Store):
+    """A store that has all parts but the one that is tried."""
+
+    def __init__(self, store: Store, way: Circumstances) -> None:
+        super().__init__(store.roots)
+        self.way = way
+
+    @contextmanager
+    def building(self, part: str, digest: str, patience: float = 0.0) -> Iterator[Building | None]:
+        """See :meth:`Store.building`; always builds, and never puts the result in place."""
+        building = _Trial(
+            root=self.root,
+            part=part,
+            digest=digest,
+            location=self.location(part, digest),
+            user=self.way.user,
+            directory=self.way.directory,
+        )
+        building.begin()
+        yield building
+
+
+def reproduce(buildout: Buildout, part: str) -> Reproduced:
+    """Build ``part`` twice; what it needs must be in the store.
+
+    ``InputError`` ``not-stored`` for a part that is not; ``MachineError`` ``no-sandbox``; errors of the build.
+    """
+    section = _checked(buildout, part)
+    scratch = tempfile.mkdtemp(prefix=f".check-{part}-", dir=_scratch_root(buildout))
+    try:
+        ways = (
+            Circumstances(os.path.join(scratch, "a"), 1, 1000),
+            Circumstances(os.path.join(scratch, "another", "directory", "of", "it"), 3, 2001),
+        )
+        seconds = tuple(_built(buildout, section, way) for way in ways)
+        one, other = (os.path.join(way.directory, "work", "tree") for way in ways)
+        difference = first_difference(one, other) or _dated(one)
+        files = sum(1 for _ in walk(one))
+        return Reproduced(part, str(section.get("version", "")), difference, files, (seconds[0], seconds[1]))
+    finally:
+        remove_tree(scratch)
+
+
+def _checked(buildout: Buildout, part: str) -> Options:
+    if part not in buildout:
+        raise InputError(f"There is no part {part}.", reference="unknown-part", context={"part": part})
+    section = buildout[part]
+    if section.stored is None:
+        raise InputError(
+            f"{part} is not stored, so nothing says that it is the same elsewhere: {section.private}.",
+            reference="not-stored",
+            context={"part": part},
+        )
+    buildout["buildout"]["sandbox"] = "true"
+    reason = available()
+    if reason:
+        raise MachineError(
+            f"{part} cannot be built twice for one place: {reason}.",
+            reference="no-sandbox",
+            context={"part": part},
+            hint="Both builds have to see their result at the place of the part, which only a sandbox can show them.",
+        )
+    return section
+
+
+def _scratch_root(buildout: Buildout) -> str:
+    """On the disk of the store."""
+    assert buildout.store is not None
+    buildout.store.prepare()
+    return os.path.join(buildout.store.root, ".work")
+
+
+def _built(buildout: Buildout, section: Options, way: Circumstances) -> float:
+    """The seconds that it took, in a process of its own; the tree lies below the directory of ``way``."""
+    stored = section.stored
+    assert stored is not None and buildout.store is not None
+    trial = dataclasses.replace(stored, store=_TrialStore(buildout.store, way))
+    log = os.path.join(buildout._buildout_dir, ".build-log", f"{section.name}.log")
+
+    def run(say: Say) -> None:
+        section.stored = trial
+        buildout.stage = say
+        try:
+            section._call(section.recipe.install)
+        except KNOWN_FAILURES as error:
+            raise as_error(error, "") from error
+
+    outcome = _one(Task(section.name, run, log=log), way.slots)
+    if outcome.error is not None:
+        raise from_data(outcome.error)
+    return outcome.seconds
+
+
+def _one(task: Task, slots: int) -> Outcome:
+    def silent(event: Event) -> None:
+        """Whoever waits is told at the end."""
+
+    return run_side_by_side([task], slots, silent)[0]
+
+
+def _dated(tree: str) -> TreeDifference | None:
+    """A file that names the day of today: two builds of one day agree in it, and those of another do not."""
+    day = time.gmtime()
+    forms = ("%Y-%m-%d", "%Y%m%d", "%b %d %Y", "%d %b %Y", "%a %b %d", "%B %d, %Y")
+    texts = [time.strftime(form, day).encode() for form in forms]
+    for path, facts in walk(tree):
+        if not os.path.isfile(path) or os.path.islink(path) or not facts.st_size:
+            continue
+        with open(path, "rb") as stream:
+            data = stream.read()
+        found = next((text for text in texts if text in data), None)
+        if found is not None:
+            return TreeDifference(os.path.relpath(path, tree), f"it holds the day of its build, {found.decode()}")
+    return None
+
+
+def require_same(found: Reproduced) -> None:
+    """Raise ``BuildFailed`` ``not-reproducible`` unless the builds were the same."""
+    if found.difference is not None:
+        raise BuildFailed(
+            found.sentence,
+            reference="not-reproducible",
+            context={"part": found.part, "path": found.difference.path},
+            hint="A time, a random number, a list in the order of the disk?  See the page on reproducible parts.",
+        )
