@@ -43,6 +43,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "epsilon": (),
     "zeta": ("delta", "gamma"),
 }
+PATIENCE = 120.0
+"""Seconds in which a build ends one of whose processes was killed."""
 PLACED = "epsilon"
 """Its makefile knows no DESTDIR: it installs where it will lie."""
 
@@ -96,20 +98,23 @@ class Killed:
         if self.whole().keys() == self.contents.keys():
             remove_tree(str(self.store))
         started = self.start(chance.choice(["confined.cfg", "open.cfg"]))
-        if started.ends_within(chance.uniform(0.0, 1.2 * self.seconds)):
-            return ""
-        victim = chance.choice(["engine", "all", "one"])
-        if victim == "engine":
-            started.popen.send_signal(signal.SIGKILL)
-        elif victim == "all":
-            end_tree(started.pid, 0.0)
-        else:
-            _kill_one(started.pid, chance)
-        self.check()  # while what it left may still write
-        if victim == "one":
-            started.ends_within(120)
-        started.wait()
-        return victim
+        try:
+            if started.ends_within(chance.uniform(0.0, 1.2 * self.seconds)):
+                return ""
+            victim = chance.choice(["engine", "all", "one"])
+            if victim == "engine":
+                started.popen.send_signal(signal.SIGKILL)
+            elif victim == "all":
+                end_tree(started.pid, 0.0)
+            else:
+                _kill_one(started.pid, chance)
+            self.check()  # while what it left may still write
+            assert started.ends_within(PATIENCE), f"{victim} was killed, and the engine does not end"
+            return victim
+        finally:
+            if not started.ends_within(0.0):
+                end_tree(started.pid, 0.0)
+            started.wait()
 
 
 def _kill_one(pid: int, chance: random.Random) -> None:

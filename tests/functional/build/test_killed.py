@@ -24,6 +24,7 @@ def killed(tmp_path: Path) -> Killed:
     return scene
 
 
+@pytest.mark.timeout(180 + 120 * KILLS)
 def test_a_killed_build_leaves_only_whole_parts(killed: Killed) -> None:
     chance = random.Random(SEED)
     kills: list[str] = []
