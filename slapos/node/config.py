@@ -23,8 +23,13 @@ _SIZE = re.compile(r"\s*(\d+)\s*([KMGT]?)B?\s*", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
-def _in(section: str, **more: Any) -> Any:
-    return field(metadata={"section": section}, **more)
+def _in(section: str, key: str = "", **more: Any) -> Any:
+    return field(metadata={"section": section, "key": key}, **more)
+
+
+def _key(item: dataclasses.Field[Any]) -> str:
+    """What an option is called in the file."""
+    return item.metadata["key"] or item.name
 
 
 def _as_root() -> bool:
@@ -72,11 +77,18 @@ class NodeConfig:
     log_directory: str = _in("hyperopenx", default="")
     download_cache: str = _in("hyperopenx", default="")
     store_root: tuple[str, ...] = _in("hyperopenx", default=())
+    cache_urls: tuple[str, ...] = _in("hyperopenx", default=())
+    cache_keys: tuple[str, ...] = _in("hyperopenx", default=())
+    cache_revoked_keys: tuple[str, ...] = _in("hyperopenx", default=())
+    cache_signatures: int = _in("hyperopenx", default=1)
     workers: int = _in("hyperopenx", default=4)
     build_workers: int = _in("hyperopenx", default=1)
     build_timeout: float | None = _in("hyperopenx", default=None)
     resync_period: float = _in("hyperopenx", default=300.0)
     usage_period: float = _in("hyperopenx", default=3600.0)
+    networkcache_dir_url: str = _in("networkcache", "download-dir-url", default="")
+    networkcache_cache_url: str = _in("networkcache", "download-cache-url", default="")
+    networkcache_certificates: str = _in("networkcache", "signature-certificate-list", default="")
 
     @property
     def client_config(self) -> ClientConfig:
@@ -177,11 +189,12 @@ _PARSERS: Mapping[str, Callable[[str, str], Any]] = {
     "float | None": _parse_optional,
     "tuple[str, ...]": lambda name, text: tuple(text.split()),
 }
+_TEXTS = ("networkcache_certificates",)  # of several lines
 _SIZES = ("software_min_free_space", "instance_min_free_space")
 
 
 def _parse(item: dataclasses.Field[Any], text: str) -> Any:
-    name = f"[{item.metadata['section']}] {item.name}"
+    name = f"[{item.metadata['section']}] {_key(item)}"
     if item.name in _SIZES:
         return parse_size(name, text)
     return _PARSERS[str(item.type)](name, text)
@@ -210,10 +223,10 @@ def load_config(path: str) -> NodeConfig:
     values: dict[str, Any] = {}
     for item in dataclasses.fields(NodeConfig):
         section = item.metadata["section"]
-        if parser.has_option(section, item.name):
-            values[item.name] = _parse(item, parser.get(section, item.name).strip())
+        if parser.has_option(section, _key(item)):
+            values[item.name] = _parse(item, parser.get(section, _key(item)).strip())
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise _invalid(f"[{section}] {item.name}", "", "a value")
+            raise _invalid(f"[{section}] {_key(item)}", "", "a value")
     return _checked(NodeConfig(**values), path)
 
 
@@ -226,6 +239,8 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
     _check_master(config)
     if not 1 <= config.node_number <= 250:
         raise _invalid("[slapformat] node_number", str(config.node_number), "a number from 1 to 250")
+    if config.cache_signatures < 1:
+        raise _invalid("[hyperopenx] cache_signatures", str(config.cache_signatures), "at least 1")
     if not 0 < config.partition_amount <= 250:
         raise _invalid("[slapformat] partition_amount", str(config.partition_amount), "a number from 1 to 250")
     for name in ("name", "partition_base_name"):
@@ -262,18 +277,18 @@ def _text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = " ".join(value) if isinstance(value, tuple) else str(value)
-    if any(ord(character) < 32 for character in text):
+    if any(ord(character) < 32 for character in text.replace("\n", "" if name in _TEXTS else "\n")):
         raise _invalid(name, text, "a text without line break")
-    return text.replace("%", "%%")
+    return text.replace("%", "%%").replace("\n", "\n  ")
 
 
 def write_config(path: str, config: NodeConfig) -> None:
     """Write ``config`` so that :func:`load_config` gives it back; mode 0644 (it holds no secret)."""
     lines: list[str] = []
-    for section in ("slapos", "slapformat", "hyperopenx"):
+    for section in ("slapos", "slapformat", "hyperopenx", "networkcache"):
         lines.append(f"[{section}]")
         lines += [
-            f"{item.name} = {_text(item.name, getattr(config, item.name))}".rstrip()
+            f"{_key(item)} = {_text(item.name, getattr(config, item.name))}".rstrip()
             for item in dataclasses.fields(NodeConfig)
             if item.metadata["section"] == section
         ]

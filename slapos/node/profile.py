@@ -117,6 +117,22 @@ def part_lists(config: NodeConfig) -> dict[str, str]:
     }
 
 
+def cache_options(config: NodeConfig) -> dict[str, str]:
+    """Where built parts and sources are looked for and who is believed; all of it, so that no profile says otherwise.
+
+    :class:`InputError` for a key or certificate that is none.  Files of keys are read here: the build's user may not.
+    """
+    from slapos.build.cache.settings import CacheSettings
+
+    settings = CacheSettings(config.cache_urls, config.cache_keys, config.cache_revoked_keys, config.cache_signatures)
+    return {
+        **(settings.as_read() if config.cache_urls else settings).as_options(),
+        "networkcache-dir-url": config.networkcache_dir_url,
+        "networkcache-cache-url": config.networkcache_cache_url,
+        "networkcache-certificates": config.networkcache_certificates,
+    }
+
+
 def make_profile(template: str, connection: Mapping[str, str], *, own: bool = False) -> bytes:
     """The template followed by the tail; ``own``: for a buildout of the release, which knows texts only."""
     write = _as_text if own else dumps

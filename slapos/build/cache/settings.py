@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slapos.build.cache.signing import PublicKey, Trust, public_keys
 from slapos.model.errors import InputError
@@ -30,6 +30,11 @@ class CacheSettings:
         """:class:`InputError` for a key or number that is none."""
         revoked = frozenset(key.id for key in revoked_keys(self.revoked)) | frozenset(_ids(self.revoked))
         return Trust(public_keys(self.keys, "binary-cache-keys"), self.signatures, revoked)
+
+    def as_read(self) -> CacheSettings:
+        """The same with the keys in place of files that hold them; :class:`InputError` for what is none."""
+        trust = self.trust
+        return replace(self, keys=tuple(key.text for key in trust.keys), revoked=tuple(sorted(trust.revoked)))
 
     def as_options(self) -> dict[str, str]:
         """All of them, also those that are empty: as overrides they win over what a profile says of itself."""

@@ -16,7 +16,7 @@ from slapos.model.trouble import told
 from slapos.node.context import Node
 from slapos.node.partition.run import failure
 from slapos.node.plan import Action, Effect, Kind
-from slapos.node.profile import part_lists
+from slapos.node.profile import cache_options, part_lists
 from slapos.node.records import forget_release, load_release_record, save_release_record
 from slapos.node.software.plan import ReleaseRecord
 from slapos.system.below import own_directory
@@ -67,7 +67,7 @@ class ReleaseEffects:
             download_cache=config.download_cache,
             stores=config.store_root,
         )
-        options = {**job.overrides["buildout"], **part_lists(config)}
+        options = {**job.overrides["buildout"], **part_lists(config), **cache_options(config)}
         job = dataclasses.replace(job, overrides={"buildout": options}, time_limit=config.build_timeout)
         result = self.node.engine.run(job, self.progress)
         record_build(self.directory, self.release, result)

@@ -11,6 +11,7 @@ import pytest
 from slapos.model.errors import InputError, NotFound
 from slapos.node.config import NodeConfig, load_config, parse_size, write_config
 from slapos.node.context import make_client, make_directories
+from slapos.node.profile import cache_options
 from slapos.slap.classic_calls import known_authority
 from slapos.slap.client import Client
 from slapos.slap.foreign.master import ForeignMaster
@@ -151,3 +152,45 @@ def test_sizes() -> None:
         1000 * 1024**2,
         3 * 1024**3,
     ]
+
+
+CERTIFICATES = """\
+-----BEGIN CERTIFICATE-----
+MIIB
+AAA=
+-----END CERTIFICATE-----
+-----BEGIN CERTIFICATE-----
+MIIC
+-----END CERTIFICATE-----"""
+
+
+def test_caches(tmp_path: Path) -> None:
+    """Ours in our section, the field's older one in its own, as a real node's file has it."""
+    own = "[hyperopenx]\ncache_urls = /a s3://b?endpoint=http://c%%20\ncache_keys = ed25519:x\n  /k\n"
+    own += "cache_signatures = 2\n"
+    old = "[networkcache]\ndownload-dir-url = http://d\ndownload-cache-url = http://c\nupload-dir-url = http://u\n"
+    certificates = CERTIFICATES.replace("\n", "\n  ")
+    config = load_config(write(tmp_path, f"{MINIMAL}\n{own}{old}signature-certificate-list = {certificates}\n"))
+    assert config.cache_urls == ("/a", "s3://b?endpoint=http://c%20")
+    assert (config.cache_keys, config.cache_signatures) == (("ed25519:x", "/k"), 2)
+    assert (config.networkcache_dir_url, config.networkcache_cache_url) == ("http://d", "http://c")
+    assert config.networkcache_certificates == CERTIFICATES
+    write_config(str(tmp_path / "again"), config)
+    assert load_config(str(tmp_path / "again")) == config
+
+
+def test_no_signature_is_no_number_of_signatures(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        load_config(write(tmp_path, f"{MINIMAL}\n[hyperopenx]\ncache_signatures = 0\n"))
+
+
+def test_what_no_profile_changes(tmp_path: Path) -> None:
+    """A run gets all options of caches, so that they win over a release's own; files of keys are read before."""
+    config = load_config(write(tmp_path, MINIMAL))
+    assert set(cache_options(config).values()) == {"", "1"}
+    key = "ed25519:" + "A" * 43 + "="
+    (tmp_path / "keys").write_text(f"{key}  # of the build farm\n")
+    configured = dataclasses.replace(config, cache_urls=("/cache",), cache_keys=(str(tmp_path / "keys"),))
+    assert cache_options(configured)["binary-cache-keys"] == key
+    with pytest.raises(InputError, match="no public key"):
+        cache_options(dataclasses.replace(configured, cache_keys=("ed25519:none",)))
