@@ -24,7 +24,7 @@ from slapos.build.parallel_child import Say, run_child
 from slapos.build.schedule import Schedule, Step, make_schedule
 from slapos.model.errors import BuildFailed
 from slapos.system.lineage import adopt_orphans
-from slapos.system.proctable import end_tree, process_table
+from slapos.system.proctable import children_of, end_tree, process_table
 
 __all__ = ["Event", "Outcome", "Say", "Task", "run_side_by_side"]
 
@@ -180,6 +180,15 @@ class _Execution:
         self.told_at = time.monotonic()
         for child in self.children.values():
             self._tell(child.task, child.stage, self.told_at - child.begun)
+        self._reap()
+
+    def _reap(self) -> None:
+        """What ended after its parent did came to us: the first process of each sandbox does."""
+        ours = self.strangers | {child.pid for child in self.children.values()}
+        for process in children_of(os.getpid()):
+            if process.pid not in ours and not process.alive:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)
 
     def _hear(self, child: _Child) -> bool:
         """Take what the child told; whether there was something."""
