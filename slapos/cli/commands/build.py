@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 @click.option(
     "--graph", "graph_file", type=click.Path(dir_okay=False), metavar="FILE.svg", help="Draw the plan; do nothing else."
 )
+@click.option(
+    "--check", "checked", default="", metavar="PART", help="Build PART twice and compare every byte; nothing else."
+)
 @click.option("--store", "stores", multiple=True, metavar="DIRECTORY", help="A store to take parts from; repeatable.")
 @click.option("--cache", "caches", multiple=True, metavar="URL", help="A binary cache to ask; repeatable.")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="A key, or a file of keys, that the caches must use.")
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=click.IntRange(0), default=0, help="How many commands compile at once; 0: one a processor."
 )
-def build(profile: str, only_plan: bool, graph_file: str | None, jobs: int, **where: Any) -> None:
+def build(profile: str, only_plan: bool, graph_file: str | None, checked: str, jobs: int, **where: Any) -> None:
     """Build a release on this machine, for who packages it; RELEASE is a URL, a file, or a name of the catalogue.
 
     New parts go into the first store that you may write to (STATE/build/store unless you name some), the release into
@@ -40,6 +43,8 @@ def build(profile: str, only_plan: bool, graph_file: str | None, jobs: int, **wh
     release = chosen_release(profile, where)
     if only_plan or graph_file:
         _look(release, graph_file)
+    elif checked:
+        _check(release, checked)
     else:
         _build(release, jobs)
 
@@ -73,6 +78,20 @@ def _show(looked: Looked) -> None:
         return plan_view(looked.graph, looked.plan)
 
     emit({**looked.plan.as_data(), "graph": looked.graph.as_data()}, render)
+
+
+def _check(release: Release, part: str) -> None:
+    import dataclasses
+
+    from slapos.build.reproduce import require_same
+    from slapos.cli.building import BuildProgress
+    from slapos.cli.site.checking import check_part
+
+    say(f"Building {part} twice: other directories, other times, other users, another number of jobs.")
+    with BuildProgress.for_person() as progress:
+        found = check_part(release, part, progress.take)
+    require_same(found)
+    emit(dataclasses.asdict(found), lambda: found.sentence)
 
 
 def _build(release: Release, jobs: int) -> None:

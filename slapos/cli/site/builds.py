@@ -105,12 +105,13 @@ def build_release(release: Release, jobs: int, on_progress: Callable[[Progress],
     with locked(f"{release.directory}.lock", what=f"The release in {release.directory}"):
         forget_completion(release.directory)
         with tempfile.TemporaryDirectory(prefix="hyperopenx-build-") as run, Warm(run_directory=run) as engine:
-            result = engine.run(_job(release, jobs), on_progress)
+            result = engine.run(job_of(release, jobs), on_progress)
         record_build(release.directory, release.url, result)
     return result
 
 
-def _job(release: Release, jobs: int) -> Job:
+def job_of(release: Release, jobs: int) -> Job:
+    """What the engine is asked for; ``jobs`` as for :func:`build_release`."""
     from slapos.build.release import build_job
 
     job = build_job(

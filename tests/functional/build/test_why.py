@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 
 from slapos.build import recipe
 from slapos.build.profile import stored
+from slapos.build.sandbox import available
 from slapos.build.toolchain import host_toolchain
 from slapos.cli import main as entry
 from slapos.cookbook.cmmi import Cmmi
@@ -232,3 +234,16 @@ def test_a_part_that_is_none(again: Made, capsys: pytest.CaptureFixture[str]) ->
     assert entry.run(["why", "lov", str(again.profile)]) == 3
     told = capsys.readouterr().err
     assert "has no part 'lov'" in told and "Did you mean low?" in told
+
+
+@pytest.mark.skipif(bool(available()), reason="a part is built twice for one place in a sandbox only")
+def test_a_part_is_checked_beside_the_release(
+    again: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONLY_HERE", "1")
+    told = answer(capsys, "build", str(again.profile), "--check", "top")
+    assert (told["part"], told["difference"]) == ("top", None)
+    assert os.environ["ONLY_HERE"] == "1"
+    assert entry.run(["build", str(again.profile), "--check", "tap"]) == 2
+    assert "names the part [tap], which does not exist" in capsys.readouterr().err
+    assert why(again, capsys)["state"] == "present", "the release is as it was"
