@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario fuzz killed order master peers check lint format types imports sizes docs unit components clean
+.PHONY: help up down status test scenario fuzz killed order parts master peers check lint format types imports sizes docs unit components clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ fuzz: ## 200,000 generated requests in every dialect: no 500, no hang, no change
 
 order: ## How long an order takes, by its stages (builds the website first)
 	@$(BIN)/python benchmarks/order.py
+
+parts: ## How fast parts are built: beside `make -j` by hand and upstream's buildout, side by side, planned, cached (half an hour)
+	@$(BIN)/python benchmarks/build.py
 
 master: ## How many requests our master and slapproxy serve, and what each keeps (with the root of `make peers`; minutes)
 	@$(BIN)/python benchmarks/master.py

@@ -69,6 +69,7 @@ class BuildProgress:
         if self.console is not None and self.console.is_terminal:
             self._live = Live(console=self.console, auto_refresh=False, transient=True, vertical_overflow="crop")
             self._live.start()
+            self._live.update(Text(self.build.sentence(time.monotonic()), style="dim"), refresh=True)
         return self
 
     def __exit__(self, *exception: object) -> None:
