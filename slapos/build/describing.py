@@ -77,11 +77,20 @@ def _node(buildout: Buildout, part: str, links: _Links) -> PartNode:
         origin=buildout.first_origin(part),
         opaque=section.recipe_class is Opaque,
         signature=section.signature,
-        origins={option: tuple(step.origin for step in steps) for option, steps in section.steps.items()},
+        origins=_origins(buildout, part),
         links=tuple(links.of(part)),
         inputs=section.stored.inputs if section.stored else None,
         private=section.private,
     )
+
+
+def _origins(buildout: Buildout, part: str) -> dict[str, tuple[Origin, ...]]:
+    found = {option: tuple(step.origin for step in steps) for option, steps in buildout[part].steps.items()}
+    for name in sorted(buildout.uses.get(part, ())):
+        if name != "buildout" and not buildout[name].get("recipe"):
+            for option, steps in buildout[name].steps.items():
+                found[f"{name} {option}"] = tuple(step.origin for step in steps)
+    return found
 
 
 def _line_of(buildout: Buildout, part: str) -> Origin | None:

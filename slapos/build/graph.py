@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from slapos.build.options import Origin
@@ -48,7 +49,8 @@ class Link:
 class PartNode:
     """One part; ``uses`` are the sections that it refers to; ``opaque`` when its recipe cannot describe itself.
 
-    ``origins``: option → each line that set it or changed it, the oldest first.  ``links`` lead to the parts that it
+    ``origins``: option → each line that set it or changed it, the oldest first; also ``<section> <option>`` of the
+    sections that are no parts and that it refers to.  ``links`` lead to the parts that it
     needs.  ``inputs``: what a part of the store is made from; ``private``: why it is none.  ``problem`` is a sentence
     when the part cannot even be described, ``error`` the whole of it as data.
     """
@@ -69,7 +71,7 @@ class PartNode:
     private: str = ""
     error: Mapping[str, Any] | None = None
 
-    @property
+    @cached_property
     def needs(self) -> tuple[str, ...]:
         """The parts that it needs directly, sorted."""
         return tuple(sorted({link.part for link in self.links}))
@@ -113,11 +115,23 @@ class Graph:
 
     def node(self, part: str) -> PartNode | None:
         """The part of this name."""
-        return next((node for node in self.parts if node.name == part), None)
+        return self._nodes.get(part)
 
     def users(self, part: str) -> tuple[str, ...]:
         """The parts that need ``part`` directly, in order."""
-        return tuple(node.name for node in self.parts if part in node.needs)
+        return tuple(self._users.get(part, ()))
+
+    @cached_property
+    def _nodes(self) -> dict[str, PartNode]:
+        return {node.name: node for node in self.parts}
+
+    @cached_property
+    def _users(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for node in self.parts:
+            for needed in node.needs:
+                found.setdefault(needed, []).append(node.name)
+        return found
 
     def needed_for(self, part: str) -> frozenset[str]:
         """``part`` and all that it needs, directly or not."""

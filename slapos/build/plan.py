@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from slapos.build.graph import Graph, PartNode
@@ -77,7 +78,11 @@ class Plan:
 
     def line(self, part: str) -> PlanLine | None:
         """That of one part."""
-        return next((line for line in self.lines if line.part == part), None)
+        return self._lines.get(part)
+
+    @cached_property
+    def _lines(self) -> dict[str, PlanLine]:
+        return {line.part: line for line in self.lines}
 
     def of_state(self, *states: State) -> tuple[PlanLine, ...]:
         """The lines in one of the states."""

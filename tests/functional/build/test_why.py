@@ -38,6 +38,9 @@ url = file://{tarball}
 sha256 = {sha256}
 patches = {patch}
 make-options = PREFIX=@@LOCATION@@ {words}
+environment = settings
+[settings]
+CFLAGS = {flags}
 [top]
 recipe = hyperopenx:cmmi
 url = file://{tarball}
@@ -85,6 +88,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         "sha256": tarball(directory / "tool.tar.gz", "before\n"),
         "patch": str(directory / "fix.patch"),
         "words": "WORDS=one",
+        "flags": "-O2",
     }
     made = Made(directory, values)
     made.write()
@@ -133,7 +137,7 @@ def test_what_is_built_is_present_and_nothing_changed(again: Made, capsys: pytes
     assert told["built"]["inputs"]["part"] == "top"
     assert [step["sentence"] for step in why(again, capsys, "low")["needed_by"]] == [
         f"[buildout] parts names top ({again.profile}:3)",
-        f"top needs low: option `make-options` refers to ${{low:location}} ({again.profile}:14)",
+        f"top needs low: option `make-options` refers to ${{low:location}} ({again.profile}:17)",
     ]
     plan = answer(capsys, "build", str(again.profile), "--plan")
     assert plan["states"] == {"present": 2, "cached": 0, "build": 0, "private": 1, "opaque": 0, "problem": 0}
@@ -147,6 +151,13 @@ def test_an_option(again: Made, capsys: pytest.CaptureFixture[str]) -> None:
         "option `make-options` changed: PREFIX=@@LOCATION@@ WORDS=one → PREFIX=@@LOCATION@@ WORDS=two"
     )
     assert root["origin"] == {"file": str(again.profile), "line": 9}
+
+
+def test_an_option_of_a_section_that_is_named(again: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    again.write(flags="-O3")
+    root = root_of(why(again, capsys), "option")
+    assert root["sentence"] == "option `settings CFLAGS` changed: -O2 → -O3"
+    assert root["origin"] == {"file": str(again.profile), "line": 12}
 
 
 def test_a_source(again: Made, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +198,7 @@ def test_a_dependency(again: Made, capsys: pytest.CaptureFixture[str]) -> None:
     again.write(words="WORDS=two")
     (cause,) = why(again, capsys)["causes"]
     assert (cause["kind"], cause["name"], cause["sentence"]) == ("dependency", "low", "low changed")
-    assert cause["origin"] == {"file": str(again.profile), "line": 14}, "the option that names it"
+    assert cause["origin"] == {"file": str(again.profile), "line": 17}, "the option that names it"
 
 
 def test_the_toolchain(again: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
