@@ -23,10 +23,6 @@ class Entry:
     sandbox: str
     users: tuple[str, ...]
 
-    def as_data(self) -> dict[str, Any]:
-        """JSON types."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Altered:
@@ -56,3 +52,13 @@ def altered_parts(store: Store) -> Iterator[Altered]:
         found = content_digest(stored.location)
         if found != stored.record.content:
             yield Altered(stored.location, stored.record.content, found)
+
+
+def contents_data(store: Store) -> list[dict[str, Any]]:
+    """:func:`list_contents` as JSON types."""
+    return [asdict(entry) for entry in list_contents(store)]
+
+
+def altered_data(store: Store) -> list[dict[str, Any]]:
+    """:func:`altered_parts` as JSON types."""
+    return [asdict(part) for part in altered_parts(store)]

@@ -94,7 +94,7 @@ class Difference:
     @property
     def sentence(self) -> str:
         """For people, in one line."""
-        return _SENTENCES[self.kind](self)
+        return " ".join(_SENTENCES[self.kind](self).split())
 
 
 def differences(old: Inputs, new: Inputs) -> list[Difference]:

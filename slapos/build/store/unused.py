@@ -8,7 +8,8 @@ import re
 import stat
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from slapos.build.store.record import read_part_record
 from slapos.build.store.store import WORK, Store
@@ -52,7 +53,7 @@ class RemovalPlan:
     def sentence(self) -> str:
         """For people."""
         size = size_text(sum(part.size for part in self.removed))
-        return f"{self.used} parts are used, {len(self.removed)} are to go ({size}), {len(self.kept)} are kept for now."
+        return f"{self.used} parts are used, {len(self.removed)} are not ({size}), {len(self.kept)} are kept for now."
 
 
 def plan_removal(held: Collection[Held], used: Iterable[str], at: float, keep_seconds: float) -> RemovalPlan:
@@ -106,6 +107,12 @@ def remove_unused(store: Store, keep_seconds: float = DAY) -> RemovalPlan:
                 store.remove(*part.name.split("/"))
     _remove_leavings(store)
     return plan
+
+
+def removal_data(store: Store, keep_seconds: float, dry_run: bool) -> dict[str, Any]:
+    """The plan, with ``dry_run`` only looked at, as JSON types, with its sentence."""
+    plan = (look if dry_run else remove_unused)(store, keep_seconds)
+    return {**asdict(plan), "sentence": plan.sentence}
 
 
 def _remove_leavings(store: Store) -> None:

@@ -340,7 +340,7 @@ def test_what_no_release_uses_goes_with_what_killed_builds_left(store: Store, tm
     assert os.listdir(os.path.join(store.root, "half")) == []
     release.rmdir()
     assert used_parts(store) == {}
-    assert remove_unused(store, 0.0).sentence.startswith("0 parts are used, 2 are to go")
+    assert remove_unused(store, 0.0).sentence.startswith("0 parts are used, 2 are not (")
     assert list(store.parts()) == []
 
 

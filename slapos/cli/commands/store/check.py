@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit, table
 from slapos.cli.site.stores import chosen_stores
+from slapos.system.as_owner import as_owner
 
 
 @click.command(cls=Command)
@@ -18,12 +17,11 @@ def check(stores: tuple[str, ...]) -> int:
 
     An altered part is not removed: ask first what altered it. `slapos build` makes it again once it is gone.
     """
-    from slapos.build.store.contents import altered_parts
+    from slapos.build.store.contents import altered_data
 
-    found = [part for store in chosen_stores(stores) for part in altered_parts(store)]
-    rows = [(part.location, part.recorded[:16], part.found[:16]) for part in found]
-    emit(
-        [asdict(part) for part in found],
-        lambda: table(("part", "built as", "is now"), rows, "Every part is as it was built."),
-    )
+    found = []
+    for store in chosen_stores(stores):
+        found += as_owner(store.roots[0], altered_data, store)
+    rows = [(part["location"], part["recorded"][:16], part["found"][:16]) for part in found]
+    emit(found, lambda: table(("part", "built as", "is now"), rows, "Every part is as it was built."))
     return 1 if found else 0

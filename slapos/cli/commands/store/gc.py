@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit, table
 from slapos.cli.site.stores import chosen_stores
+from slapos.system.as_owner import as_owner
 from slapos.system.disk import size_text
 
 
@@ -20,20 +19,22 @@ from slapos.system.disk import size_text
 @click.option("--dry-run", is_flag=True, help="Say what would go, and why; remove nothing.")
 def gc(stores: tuple[str, ...], keep: float, dry_run: bool) -> None:
     """Remove parts that no release uses, directly or through other parts, and what killed builds left."""
-    from slapos.build.store.unused import DAY, look, remove_unused
+    from slapos.build.store.unused import DAY, removal_data
 
-    act = look if dry_run else remove_unused
-    plans = {store.root: act(store, keep * DAY) for store in chosen_stores(stores) if store.is_writable}
+    plans = []
+    for store in chosen_stores(stores):
+        plan = as_owner(store.roots[0], removal_data, store, keep * DAY, dry_run)
+        plans.append({"store": store.roots[0], "dry_run": dry_run, **plan})
     rows = [
-        (part.name, size_text(part.size), verb, part.reason)
-        for plan in plans.values()
-        for verb, parts in (("goes" if dry_run else "gone", plan.removed), ("stays", plan.kept))
+        (part["name"], size_text(part["size"]), verb, part["reason"])
+        for plan in plans
+        for verb, parts in (("goes" if dry_run else "gone", plan["removed"]), ("stays", plan["kept"]))
         for part in parts
     ]
     emit(
-        [{"store": root, "dry_run": dry_run, **asdict(plan)} for root, plan in plans.items()],
+        plans,
         lambda: [
             table(("part", "size", "what", "why"), rows, "Every part is used."),
-            *(f"{root}: {plan.sentence}" for root, plan in plans.items()),
+            *(f"{plan['store']}: {plan['sentence']}" for plan in plans),
         ],
     )
