@@ -7,12 +7,17 @@ WebDAV.  Credentials stand in the URL, or the token in ``HYPEROPENX_CACHE_TOKEN`
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from weakref import WeakSet
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 from slapos.build.cache.places import Bound, Item, absent, refused_write, too_large, unavailable
@@ -31,7 +36,9 @@ class HttpPlace:
         self._base = url.rstrip("/")
         parts = urlsplit(self._base)
         self.url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        self._session = requests.Session()
+        self._session, self._adapter = requests.Session(), _Adapter()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._adapter)
         if os.environ.get(TOKEN):
             self._session.auth = _Bearer(os.environ[TOKEN])
 
@@ -64,9 +71,10 @@ class HttpPlace:
         url = f"{self._base}/{quote(path)}"
         for _ in range(_REDIRECTS):
             try:
-                answer = self._session.get(
-                    url, headers=_HEADERS, stream=True, timeout=bound.stall, allow_redirects=False
-                )
+                with self._adapter.cut_at(deadline):
+                    answer = self._session.get(
+                        url, headers=_HEADERS, stream=True, timeout=bound.stall, allow_redirects=False
+                    )
             except requests.RequestException as error:
                 raise unavailable(self.url, _reason(error)) from None
             with answer:
@@ -124,6 +132,47 @@ class HttpPlace:
 
 
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "hyperopenx"}
+
+
+class _Adapter(HTTPAdapter):
+    """Can end an answer whose first lines come so slowly that no time limit between two bytes meets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: WeakSet[Any] = WeakSet()
+
+    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
+        """The pool of connections of a server; it tells us of each that it makes."""
+        pool: Any = super().get_connection_with_tls_context(*arguments, **named)
+        if not issubclass(pool.ConnectionCls, _Told):
+            pool.ConnectionCls = type("Told", (_Told, pool.ConnectionCls), {"live": self._live})
+        return pool
+
+    @contextmanager
+    def cut_at(self, deadline: float) -> Iterator[None]:
+        """End all connections when the block lasts longer."""
+        timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        for connection in list(self._live):
+            if connection.sock is not None:
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Told:
+    live: WeakSet[Any]
+
+    def connect(self) -> None:
+        """Known before the handshake, which may be slow too."""
+        self.live.add(self)
+        super().connect()  # type: ignore[misc]
 
 
 class _Bearer(requests.auth.AuthBase):
