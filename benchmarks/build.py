@@ -27,7 +27,7 @@ from rich.table import Table
 from slapos.system.removal import remove_tree
 
 CASES = ("cold", "beside", "plan", "cached")
-BURN_ROUNDS = 30_000_000  # of awk: some seconds
+BURN_ROUNDS = 150_000_000  # of awk: some seconds
 
 
 def show(found: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from slapos.build.profile.failure import as_error
 from slapos.build.profile.install import Made
 from slapos.build.profile.section import Options
 from slapos.build.recipe import Source
+from slapos.build.store.hermetic import know_machine
 from slapos.build.store.history import expected_seconds
 from slapos.build.store.site import Stored
 from slapos.build.store.users import note_use
@@ -52,9 +53,22 @@ def build_ahead(buildout: Buildout, parts: Sequence[str], watching: Watching) ->
     missing, made = _divided(buildout, parts, sections, watching)
     failures = _fetch(buildout, missing)
     expected = {**expected_seconds(buildout.store), **watching.expected} if missing else {}
+    _know_machine(buildout, missing)
     tasks = [_task(buildout, section, failures.get(part), expected.get(part)) for part, section in missing.items()]
     outcomes = run_side_by_side(tasks, watching.slots, watching.on_event) if tasks else []
     return made | {outcome.task: _made(outcome) for outcome in outcomes if outcome.ending != "blocked"}
+
+
+def _know_machine(buildout: Buildout, sections: Mapping[str, Options]) -> None:
+    """Once, before each part is built in a process of its own."""
+    needs = {(_root_of(section), section.recipe.host_packages) for section in sections.values()}
+    for root, packages in needs:
+        know_machine(root, packages, buildout["buildout"])
+
+
+def _root_of(section: Options) -> str:
+    assert section.stored is not None
+    return os.path.dirname(os.path.dirname(section.stored.location))
 
 
 def _divided(

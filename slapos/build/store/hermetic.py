@@ -24,8 +24,7 @@ _VIEWS = ".views"
 def sandbox_for(building: Building, inputs: Inputs, store: Store, recipe: Recipe) -> tuple[Sandbox | None, str]:
     """The sandbox and what the record says of it; None where none can be made."""
     main = recipe.buildout["buildout"]
-    switched_off = as_text(main.get("sandbox", "true")).strip().lower() in FALSE
-    reason = "switched off by [buildout] sandbox" if switched_off else available()
+    reason = reason_for_none(main)
     if reason:
         return None, f"none: {reason}"
     os.makedirs(building.tree)
@@ -38,6 +37,19 @@ def sandbox_for(building: Building, inputs: Inputs, store: Store, recipe: Recipe
         user=building.user,
     )
     return sandbox, SANDBOXED if sandbox.view.is_exact else f"{SANDBOXED}, with all of /usr"
+
+
+def know_machine(root: str, packages: tuple[str, ...], main: Mapping[str, Any]) -> None:
+    """Find out what sandboxes with these ``packages`` need of the machine, for a store below ``root``: processes that
+    are forked afterwards know it."""
+    if not reason_for_none(main):
+        view_of_machine(views_directory(os.path.join(root, _VIEWS)), packages)
+
+
+def reason_for_none(main: Mapping[str, Any]) -> str:
+    """Why commands run without a sandbox; empty when they run in one."""
+    switched_off = as_text(main.get("sandbox", "true")).strip().lower() in FALSE
+    return "switched off by [buildout] sandbox" if switched_off else available()
 
 
 def limits_of(main: Mapping[str, Any]) -> BuildLimits:
