@@ -8,6 +8,7 @@ machine (:mod:`slapos.build.toolchain_view`) and the parts that are declared.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -25,6 +26,7 @@ SCRATCH = ".tmp"
 
 USER = 1000
 _MEMORY_FILES = 256 * 1024 * 1024
+_MORE_PROCESSES = 100
 
 ENVIRONMENT: Mapping[str, str] = {
     "HOME": BUILD_DIRECTORY,
@@ -71,7 +73,18 @@ class Sandbox:
             arguments += ["--ro-bind", path, path]
         for place, source in self.writable.items():
             arguments += ["--bind-try", source, place]
-        return [*arguments, "--remount-ro", "/", "--chdir", self.seen(directory), "--", *command]
+        arguments += ["--remount-ro", "/", "--chdir", self.seen(directory), "--"]
+        return [*arguments, *self._limited(), *command]
+
+    def _limited(self) -> list[str]:
+        """A limit of the kernel a little above ours, so that what forks without end is slow until we see it.
+
+        From Linux 5.14 on it counts the processes in the sandbox alone, see ``user_namespaces(7)``; it does not hold
+        for root.
+        """
+        if _linux() < (5, 14) or not self.view.holds("/usr/bin/prlimit"):
+            return []
+        return ["prlimit", f"--nproc={self.limits.processes + _MORE_PROCESSES}", "--"]
 
     def seen(self, path: str) -> str:
         """What ``path`` is called inside."""
@@ -107,6 +120,10 @@ class Sandbox:
         return place
 
 
+def _linux() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+
+
 def _made(path: str) -> str:
     os.makedirs(path, mode=0o755, exist_ok=True)
     return path
@@ -119,7 +136,7 @@ def available() -> str:
     try:
         done = run(command, launch=Launch(environment=CLEAN_ENVIRONMENT), timeout=20)
     except MachineError:
-        return "the program bwrap is not there (package bubblewrap)"
+        return "the program bwrap cannot be run (package bubblewrap)"
     if done.code != 0:
         return f"this kernel or container does not let bwrap make namespaces: {done.text.strip()[-200:]}"
     return ""

@@ -15,6 +15,7 @@ from slapos.build.watch import BuildLimits, Ending, Reason
 from slapos.model.errors import BuildFailed, HyperopenxError, MachineError
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
+_FORK = re.compile("cannot fork|fork: .*(resource temporarily unavailable|retry)", re.IGNORECASE)
 _TOO_LARGE = "File size limit exceeded"
 _READ_ONLY = os.strerror(errno.EROFS)
 _NETWORK = re.compile(
@@ -76,7 +77,7 @@ def _by_limit(failure: Failure) -> HyperopenxError | None:
         return _LIMITS[ending.reason](failure)
     if ending.code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ) or failure.line(lambda line: _TOO_LARGE in line):
         return _too_large(failure)
-    return None
+    return _too_many(failure) if failure.sandbox and failure.line(_FORK.search) else None
 
 
 def _too_slow(failure: Failure) -> HyperopenxError:
@@ -101,9 +102,9 @@ def _hangs(failure: Failure) -> HyperopenxError:
 
 def _too_many(failure: Failure) -> HyperopenxError:
     return BuildFailed(
-        f"{failure.command} had {failure.ending.amount:.0f} processes at once and was ended.",
+        f"{failure.command} had more than {failure.limits.processes} processes at once and was ended.",
         reference="too-many-processes",
-        context=failure.context(limit=failure.limits.processes),
+        context=failure.context(limit=failure.limits.processes, processes=failure.ending.amount),
         hint="Does it start itself again without end?  The limit is `command-processes` in [buildout].",
     )
 

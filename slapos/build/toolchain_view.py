@@ -52,6 +52,11 @@ class View:
         """Whether it holds named packages only; False where all of ``/usr`` is seen, for lack of dpkg."""
         return bool(self.packages)
 
+    def holds(self, path: str) -> bool:
+        """Whether a program ``/usr/…`` is seen."""
+        inside = (source for source, place in self.binds if place == "/usr")
+        return any(os.path.lexists(source + path.removeprefix("/usr")) for source in inside)
+
 
 @dataclass(frozen=True)
 class _Contents:

@@ -101,10 +101,17 @@ def test_a_command_without_end_is_ended(tmp_path: Path) -> None:
 
 @confined
 @limited
-def test_a_fork_bomb_is_ended(tmp_path: Path) -> None:
-    error = refused(tmp_path, "b() { b | b & }; b; sleep 600", "command-processes = 150")
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param("b() { b | b & }; b; sleep 5; false", id="doubling"),
+        pytest.param("while :; do sleep 600 & done", id="one by one"),
+    ],
+)
+def test_a_fork_bomb_is_ended(tmp_path: Path, make: str) -> None:
+    error = refused(tmp_path, make, "command-processes = 150")
     assert error["reference"] == "too-many-processes"
-    assert "processes at once and was ended" in str(error["message"])
+    assert "had more than 150 processes at once" in str(error["message"])
     assert not _running("sleep 600")
 
 
