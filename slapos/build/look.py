@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Looked:
-    """What is known of a release."""
+    """What is known of a release; ``refusals``: why caches that were asked gave nothing that is believed."""
 
     graph: Graph
     observed: Observed
     plan: Plan
     stores: tuple[str, ...]
+    refusals: tuple[str, ...] = ()
 
     def why(self, part: str) -> Explanation:
         """Why a part is as it is; :class:`NotFound` ``part-not-in-release`` when the release has none of this name."""
@@ -70,12 +71,14 @@ def look(release: Release) -> Looked:
         from slapos.build.release import read_record
         from slapos.build.store.store import Store
 
-        places = Places(store=Store(release.stores), cache=_cache(release), download_cache=release.download_cache)
+        cache = _cache(release)
+        places = Places(store=Store(release.stores), cache=cache, download_cache=release.download_cache)
         record = read_record(release.directory)
         graph = reading.graph()
     released, seconds = (record.stored, record.seconds) if record else ({}, {})
     observed = observe(graph, places, released=released, seconds=seconds)
-    return Looked(graph, observed, make_plan(graph, observed), release.stores)
+    refusals = tuple(error.message for error in cache.refusals) if cache else ()
+    return Looked(graph, observed, make_plan(graph, observed), release.stores, refusals)
 
 
 def _cache(release: Release) -> CacheClient | None:

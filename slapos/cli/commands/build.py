@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -77,7 +78,9 @@ def _show(looked: Looked) -> None:
 
         return plan_view(looked.graph, looked.plan)
 
-    emit({**looked.plan.as_data(), "graph": looked.graph.as_data()}, render)
+    for refusal in looked.refusals:
+        say(f"not believed: {refusal}")
+    emit({**looked.plan.as_data(), "refusals": looked.refusals, "graph": looked.graph.as_data()}, render)
 
 
 def _check(release: Release, part: str) -> None:
@@ -100,10 +103,16 @@ def _build(release: Release, jobs: int) -> None:
     from slapos.cli.site.builds import build_release
     from slapos.model.errors import from_data
 
-    with BuildProgress.for_person(expected_seconds(release.directory)) as progress:
-        result = build_release(release, jobs, progress.take)
+    try:
+        with BuildProgress.for_person(expected_seconds(release.directory)) as progress:
+            result = build_release(release, jobs, progress.take)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted. Parts that were finished stay; the same command goes on with the rest.\n")
+        raise click.exceptions.Exit(130) from None
     if result.error is not None:
         for line in failure_lines(result.errors[1:]):  # the first is told by who catches it
             say(line)
+        if result.errors[1:]:
+            say("")
         raise from_data(result.error)
     emit({"directory": release.directory, **result.as_data()}, lambda: f"{release.directory}: {result.sentence}")

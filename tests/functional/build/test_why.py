@@ -15,8 +15,12 @@ from typing import Any
 import pytest
 
 from slapos.build import recipe
+from slapos.build.cache.places import open_place
+from slapos.build.cache.publish import push
+from slapos.build.cache.signing import SigningKey
 from slapos.build.profile import stored
 from slapos.build.sandbox import available
+from slapos.build.store.store import Store
 from slapos.build.toolchain import host_toolchain
 from slapos.cli import main as entry
 from slapos.cookbook.cmmi import Cmmi
@@ -245,6 +249,29 @@ def test_a_part_that_is_none(again: Made, capsys: pytest.CaptureFixture[str]) ->
     assert entry.run(["why", "lov", str(again.profile)]) == 3
     told = capsys.readouterr().err
     assert "has no part 'lov'" in told and "Did you mean low?" in told
+
+
+def test_parts_of_a_cache_are_planned_and_taken(
+    again: Made, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store, key = Store((str(again.directory / "state/build/store"),)), SigningKey.new()
+    place = open_place(str(tmp_path / "cache"))
+    archives = [push(found, store, place, key).size for found in store.parts()]
+    where = ["--store", str(tmp_path / "empty"), "--cache", str(tmp_path / "cache"), "--key", key.public.text]
+    plan = answer(capsys, "build", str(again.profile), "--plan", *where)
+    assert {line["part"]: line["state"] for line in plan["parts"]} == {
+        "low": "cached",
+        "top": "cached",
+        "page": "private",
+    }
+    assert 0 < plan["download_bytes"] <= sum(archives) and plan["seconds"] == 0.0
+    strange = [*where[:-1], SigningKey.new().public.text]
+    doubted = answer(capsys, "build", str(again.profile), "--plan", *strange)
+    assert doubted["states"]["build"] == 2 and len(doubted["refusals"]) == 2
+    directory = ["--directory", str(tmp_path / "release")]
+    assert answer(capsys, "build", str(again.profile), *where, *directory)["outcome"] == "done"
+    assert answer(capsys, "why", "low", str(again.profile), *where, *directory)["state"] == "present"
+    assert not (tmp_path / "release/.build-log/low.log").exists(), "it was not compiled"
 
 
 @pytest.mark.skipif(bool(available()), reason="a part is built twice for one place in a sandbox only")
