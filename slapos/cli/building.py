@@ -49,8 +49,10 @@ class BuildProgress:
         """One step of the engine."""
         now = time.monotonic()
         new = progress.beside and progress.part not in self.build.running
+        before = dict(self.build.ended)
         for part in self.build.take(progress, now):
-            self._tell_end(part, now, progress.beside)
+            if before.get(part.name) != self.build.ended[part.name]:  # the loop comes to each part once more
+                self._tell_end(part, now, progress.beside)
         if self._live is not None:
             self._live.update(picture(self.build, now), refresh=True)
         elif new and progress.part in self.build.running and self.console is not None:
