@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import slapos.build
-from slapos.build.release import forget_completion, is_complete, release_directory
+from slapos.build.release import forget_completion, is_complete, read_record, release_directory
 from slapos.model.errors import MachineError
 from slapos.system.files import make_directory, write_if_changed
 from slapos.system.locks import locked
@@ -54,6 +54,12 @@ class KeptBuild:
     def built(self) -> str:
         """The directory of the result."""
         return release_directory(self.options["software_root"], self.release)
+
+    def part(self, name: str) -> Path:
+        """Where a part of the built release lies: in the store, or else in the release."""
+        record = read_record(self.built)
+        digest = record.stored.get(name) if record else None
+        return Path(self.built, "parts", name) if digest is None else self.directory / "store" / name / digest
 
     @contextlib.contextmanager
     def held(self, build: Callable[[], T], user: str | None = None) -> Iterator[T]:

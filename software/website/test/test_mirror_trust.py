@@ -83,7 +83,7 @@ def serve(pair: Pair) -> Iterator[int]:
 def fixture_nginx(cloud: Cloud) -> Path:
     """As compiled for the release."""
     assert cloud.kept is not None
-    return Path(cloud.kept.built, "parts", "nginx")
+    return cloud.kept.part("nginx")
 
 
 def configuration(directory: Path, pair: Pair, authority: Authority, ports: tuple[int, int], nginx: Path) -> str:

@@ -99,7 +99,7 @@ def test_headers_arrive_exactly_and_nginx_keeps_its_process(cloud: Cloud) -> Non
 def test_refused_configuration_leaves_nginx_as_it_is(cloud: Cloud) -> None:
     pid = nginx_pid(cloud, cloud.wait("site"))
     assert cloud.kept is not None
-    types = Path(cloud.kept.built, "parts/nginx/etc/mime.types")
+    types = cloud.kept.part("nginx") / "etc/mime.types"
     whole, mode = types.read_text(), types.stat().st_mode
     types.chmod(0o644)
     types.write_text(whole + "\nbroken {\n")

@@ -49,6 +49,7 @@ inline = built once
 recipe = hyperopenx:cmmi
 url = ${{:_profile_base_location_}}/{name}
 sha256 = {sha256}
+make-options = PREFIX=@@LOCATION@@
 """
 
 
@@ -223,7 +224,7 @@ def test_failing_compilation(bench: Bench) -> None:
 
     directory = release_directory(bench.node.config.software_root, release)
     whole = os.stat(os.path.join(directory, "whole"))
-    good = pack(bench, "good.tar.gz", f"all:\ninstall:\n\tmkdir -p $(DESTDIR){directory}/parts/tool\n")
+    good = pack(bench, "good.tar.gz", "all:\ninstall:\n\tmkdir -p $(DESTDIR)$(PREFIX)/bin\n")
     Path(release).write_text(COMPILED.format(name="good.tar.gz", sha256=good) + INSTANCE)
     build_now(bench, release)
     assert os.stat(os.path.join(directory, "whole")).st_ino == whole.st_ino

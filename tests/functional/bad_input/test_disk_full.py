@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from slapos.build.release import release_directory
+from slapos.build.store.store import Store
 from slapos.model.objects import Supply
 from slapos.model.states import Health, SupplyReport
 from slapos.node.config import write_config
@@ -196,11 +197,11 @@ def test_full_disk_during_a_build(bench: Bench, disk: SmallDisk, small: RealNode
         source.write_bytes(os.urandom(7 * 1024) * 1024)
         sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
     else:
-        large = f"$(DESTDIR){directory}/parts/tool"
+        large = "$(DESTDIR)$(PREFIX)"
         sha256 = pack(source, f"all:\ninstall:\n\tmkdir -p {large}\n\thead -c {9 * MIB} /dev/zero > {large}/large\n")
     release.write_text(f"{WHOLE}recipe = hyperopenx:{kind}\nurl = {source}\nsha256 = {sha256}\n")
-    if kind == "download":
-        release.write_text(release.read_text() + "location = ${buildout:parts-directory}/tool\n")
+    private, stored = "location = ${buildout:parts-directory}/tool\n", "make-options = PREFIX=@@LOCATION@@\n"
+    release.write_text(release.read_text() + (private if kind == "download" else stored))
     disk.fill(leave=(10 if kind == "download" else 6) * MIB)
     bench.operator.supply(small.reference, str(release))
 
@@ -213,6 +214,7 @@ def test_full_disk_during_a_build(bench: Bench, disk: SmallDisk, small: RealNode
     assert failed.error["context"]["part"] == "tool"
     whole = os.stat(os.path.join(directory, "whole"))
     assert not os.path.exists(os.path.join(directory, "parts", "tool"))
+    assert list(Store(small.config.store_root).parts()) == []
     assert not os.path.exists(os.path.join(directory, ".completed"))
     left = [path for path in disk.path.rglob("*") if path.is_file() and path.stat().st_size > MIB]
     assert [path for path in left if path.parent.name != "sha256"] == [disk.filler]  # what was fetched is whole
