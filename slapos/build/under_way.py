@@ -47,6 +47,8 @@ class UnderWay:
         over = []
         if not progress.beside:
             over = [self._end(name, "done") for name in list(self.running) if name != progress.part]
+            if progress.part in self.ended:  # made before the loop, which comes to it once more
+                return tuple(over)
         before = self.running.get(progress.part)
         if progress.stage in ENDINGS:
             self.running.setdefault(progress.part, RunningPart(progress.part, progress.stage, now))
@@ -57,8 +59,7 @@ class UnderWay:
         return tuple(over)
 
     def _end(self, name: str, ending: str) -> RunningPart:
-        if self.ended.get(name, "done") == "done":  # the loop comes to what was made before it once more
-            self.ended[name] = ending
+        self.ended[name] = ending
         return self.running.pop(name)
 
     def sentence(self, now: float) -> str:

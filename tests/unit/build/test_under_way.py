@@ -52,7 +52,8 @@ def test_the_loop_after_it_ends_what_ran() -> None:
     build = UnderWay({}, begun=0.0)
     build.take(beside("openssl", "failed"), 1.0)
     build.take(Progress("openssl", 1, 6, "start", 1.0), 1.0)
-    (ended,) = build.take(Progress("page", 2, 6, "install", 1.0), 1.0)
-    assert ended.name == "openssl" and build.ended == {"openssl": "failed"}
+    assert build.sentence(1.0) == "1 of 6, 1 s"
+    assert build.take(Progress("page", 2, 6, "install", 1.0), 1.0) == (), "its end was told before"
+    assert build.ended == {"openssl": "failed"}
     assert list(build.running) == ["page"]
     assert build.sentence(2.0) == "building page (2 of 6), 2 s"

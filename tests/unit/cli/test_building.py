@@ -55,6 +55,7 @@ def test_many_parts_do_not_fill_the_screen() -> None:
 def test_lines_where_nothing_can_be_redrawn() -> None:
     steps = [beside("zlib", "start"), beside("zlib", "make"), beside("zlib", "make"), beside("popt", "start")]
     steps += [beside("zlib", "done"), beside("popt", "failed"), beside("logrotate", "blocked")]
+    steps += [Progress("popt", 1, 9, "start", 0.0), Progress("zlib", 2, 9, "start", 0.0)]
     steps += [Progress(f"page{number}", number, 9, "install", 0.0) for number in range(1, 4)]
     steps += [Progress("popt", 5, 9, "start", 0.0), Progress("page6", 6, 9, "start", 0.0)]
     assert told(steps) == ["  building zlib", "  building popt", "✓ zlib", "✗ popt  failed", "– logrotate  blocked"]
