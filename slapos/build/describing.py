@@ -78,6 +78,7 @@ def _node(buildout: Buildout, part: str, links: _Links) -> PartNode:
         opaque=section.recipe_class is Opaque,
         signature=section.signature,
         origins=_origins(buildout, part),
+        reads=_reads(section),
         links=tuple(links.of(part)),
         inputs=section.stored.inputs if section.stored else None,
         private=section.private,
@@ -140,6 +141,16 @@ class _Links:
             seen.add(name)
             found |= {name} if name in self.parts else self._asked(name, seen)
         return found
+
+
+def _reads(section: Options) -> dict[str, tuple[str, ...]]:
+    found = {
+        option: tuple(
+            reference.option for reference in _references(section, option) if reference.section in ("", section.name)
+        )
+        for option in section.steps
+    }
+    return {option: names for option, names in found.items() if names}
 
 
 def _references(section: Options, option: str) -> Iterator[Reference]:

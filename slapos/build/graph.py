@@ -50,7 +50,8 @@ class PartNode:
     """One part; ``uses`` are the sections that it refers to; ``opaque`` when its recipe cannot describe itself.
 
     ``origins``: option → each line that set it or changed it, the oldest first; also ``<section> <option>`` of the
-    sections that are no parts and that it refers to.  ``links`` lead to the parts that it
+    sections that are no parts and that it refers to.  ``reads``: option → options of the same part that it names.
+    ``links`` lead to the parts that it
     needs.  ``inputs``: what a part of the store is made from; ``private``: why it is none.  ``problem`` is a sentence
     when the part cannot even be described, ``error`` the whole of it as data.
     """
@@ -67,6 +68,7 @@ class PartNode:
     problem: str = ""
     origins: Mapping[str, tuple[Origin, ...]] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inputs: Inputs | None = None
     private: str = ""
     error: Mapping[str, Any] | None = None
@@ -93,6 +95,7 @@ class PartNode:
                 "sources": tuple(Source(**_tuples(item, "sha256", "mirrors")) for item in data["sources"]),
                 "uses": tuple(data["uses"]),
                 "origin": _origin(data["origin"]),
+                "reads": _tuples(data["reads"], *data["reads"]),
                 "inputs": Inputs.from_data(data["inputs"]) if data["inputs"] else None,
                 "origins": {option: tuple(Origin(**item) for item in all_) for option, all_ in data["origins"].items()},
                 "links": tuple(

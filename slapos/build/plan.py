@@ -135,6 +135,19 @@ def changes_sentence(changes: Iterable[Difference]) -> str:
     return " and ".join(sentences)
 
 
+def own_reasons(node: PartNode, changes: Iterable[Difference]) -> dict[str, tuple[str, ...]]:
+    """Changed option → changed options of the same part that its text names, and that so explain it."""
+    changed = {change.name for change in changes if change.kind == "option"}
+    found = {name: tuple(other for other in node.reads.get(name, ()) if other in changed) for name in changed}
+    return {name: others for name, others in found.items() if others}
+
+
+def _first_changes(node: PartNode, changes: tuple[Difference, ...]) -> list[Difference]:
+    """Without options that changed because another one did."""
+    explained = own_reasons(node, changes)
+    return [change for change in changes if change.kind != "option" or change.name not in explained]
+
+
 def _without_digests(inputs: Inputs) -> Inputs:
     shorter = {option: _STORED_PATH.sub(r"@STORE@/\1", text) for option, text in inputs.options.items()}
     return dataclasses.replace(inputs, options=shorter)
@@ -162,7 +175,7 @@ def _stored_line(node: PartNode, inputs: Inputs, observed: Observed) -> PlanLine
     line = PlanLine(
         part=part,
         state="build",
-        reason=_reason(part, former, changes, observed),
+        reason=_reason(part, former, _first_changes(node, changes), observed),
         seconds=observed.seconds.get(part),
         download_bytes=observed.missing.get(part),
         digest=inputs.digest,
@@ -175,7 +188,7 @@ def _stored_line(node: PartNode, inputs: Inputs, observed: Observed) -> PlanLine
     return line
 
 
-def _reason(part: str, former: PartRecord | None, changes: tuple[Difference, ...], observed: Observed) -> str:
+def _reason(part: str, former: PartRecord | None, changes: list[Difference], observed: Observed) -> str:
     if former is None:
         return "it was never built here"
     if not changes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from slapos.build.graph import Graph, Link, PartNode
 from slapos.build.options import Origin
-from slapos.build.plan import Observed, Plan, PlanLine, changes_between
+from slapos.build.plan import Observed, Plan, PlanLine, changes_between, own_reasons
 from slapos.build.store.inputs import Difference, Inputs
 from slapos.build.store.record import PartRecord
 
@@ -103,14 +103,17 @@ def _causes(graph: Graph, known: Mapping[str, Inputs], part: str, changes: tuple
     node = graph.node(part)
     if node is None:
         return ()
-    return tuple(
-        Cause(
-            change,
-            _origin_of(node, change),
-            _causes(graph, known, change.name, _changes_of(graph, known, change)),
-        )
-        for change in changes
-    )
+    behind = own_reasons(node, changes)
+    inner = {name for names in behind.values() for name in names}
+    by_name = {change.name: change for change in changes if change.kind == "option"}
+
+    def cause(change: Difference) -> Cause:
+        causes = _causes(graph, known, change.name, _changes_of(graph, known, change))
+        if change.kind == "option":
+            causes = tuple(cause(by_name[name]) for name in behind.get(change.name, ()))
+        return Cause(change, _origin_of(node, change), causes)
+
+    return tuple(cause(change) for change in changes if change.kind != "option" or change.name not in inner)
 
 
 def _changes_of(graph: Graph, known: Mapping[str, Inputs], change: Difference) -> tuple[Difference, ...]:

@@ -129,6 +129,11 @@ def test_links_lead_to_parts_through_sections_and_macros(tmp_path: Path) -> None
     assert made.listed["top"] is not None and str(made.listed["top"]) == f"{tmp_path}/profile.cfg:3"
 
 
+def test_options_of_the_same_part_that_an_option_names(tmp_path: Path) -> None:
+    text = "[buildout]\nparts = a\n[a]\nrecipe = test:write\ntext = ${:x} ${a:y}\nx = 1\ny = ${:x}\n"
+    assert graph(tmp_path, text).parts[0].reads == {"text": ("x", "y"), "y": ("x",)}
+
+
 def test_a_graph_is_data(tmp_path: Path) -> None:
     made = graph(tmp_path, LINKED)
     assert Graph.from_data(json.loads(json.dumps(made.as_data()))) == made

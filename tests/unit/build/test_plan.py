@@ -133,6 +133,19 @@ def test_why_says_how_the_part_came_into_the_release() -> None:
     ]
 
 
+def test_an_option_that_names_a_changed_one_is_not_the_root() -> None:
+    old = dataclasses.replace(LOW, options={"flags": "-O1 -g", "level": "-O1"})
+    new = dataclasses.replace(LOW, options={"flags": "-O2 -g", "level": "-O2"})
+    node = PartNode("low", "r:x", inputs=new, reads={"flags": ("level", "other")}, origins={"level": (Origin("a", 1),)})
+    graph = Graph((node,), "p", {"low": None})
+    observed = Observed(former=records(old), released=frozenset({"low"}))
+    plan = make_plan(graph, observed)
+    assert plan.lines[0].reason == "option `level` changed: -O1 → -O2"
+    told = explain(graph, observed, plan, "low")
+    assert [cause.difference.name for cause in told.causes] == ["flags"]
+    assert [(root.difference.name, str(root.origin)) for root in told.roots] == [("level", "a:1")]
+
+
 def test_what_is_not_known_any_more_ends_the_chain() -> None:
     observed = dataclasses.replace(plan_of_change()[0], known={})
     told = explain(GRAPH, observed, make_plan(GRAPH, observed), "top")
