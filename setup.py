@@ -64,6 +64,8 @@ setup(
         "zc.buildout": [
             "download = slapos.cookbook.download:Download",
             "cmmi = slapos.cookbook.cmmi:Cmmi",
+            "cmake = slapos.cookbook.cmake:CMake",
+            "meson = slapos.cookbook.meson:Meson",
             "template = slapos.cookbook.template:Template",
             "template.jinja2 = slapos.cookbook.template:Jinja2Template",
             "wrapper = slapos.cookbook.wrapper:Wrapper",
