@@ -139,6 +139,7 @@ class _Execution:
         """Begin as many as there are free slots; the rest."""
         if not self.children:
             self.jobserver.refill()
+        self.jobserver.trim(len(self.children))
         for index, name in enumerate(ready):
             token = self.jobserver.pool.take()
             if not token:

@@ -98,6 +98,21 @@ def test_a_killed_make_takes_no_slot_with_it(tmp_path: Path) -> None:
     assert most_at_once(tmp_path / "times") == 3
 
 
+def test_slots_that_a_build_makes_up_are_taken_away(tmp_path: Path) -> None:
+    def forge(say: Say) -> None:
+        slots = shared_slots(os.environ)
+        assert slots is not None
+        slots.give(b"+" * 50)
+        say("forged")
+        time.sleep(1.5)
+
+    makes = [making(tmp_path, name, jobs=6) for name in ("a", "b")]
+    after = [Task(task.name, task.run, frozenset({"wait"}), task.log) for task in makes]
+    tasks = [Task("forge", forge, expected=9.0), Task("wait", lambda say: time.sleep(0.5), expected=9.0), *after]
+    assert set(endings(run_side_by_side(tasks, slots=3)).values()) == {"done"}
+    assert most_at_once(tmp_path / "times") <= 3
+
+
 def test_a_failing_one_lets_the_others_end(tmp_path: Path) -> None:
     def fail(say: Say) -> None:
         CommandLog(str(tmp_path / "bad.log"), environment={"PATH": os.defpath}).shell("echo why; exit 3", "/")
