@@ -1,7 +1,9 @@
 """Moves a part to another place: rewrites the paths of stored parts in its links, texts, run paths and programs.
 
 A path inside a program can be replaced in place by one that is not longer.  By a longer one it cannot; then the part
-moves only when its section says ``relocatable = true``, because somebody saw it run without what was compiled in.
+moves only when its section says ``relocatable = true``, because somebody saw it run without what was compiled in.  In
+the place of such a path comes one as long below ``/dev/null``, where nothing can ever be: the former place may belong
+to somebody else some day.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from dataclasses import dataclass, replace
 from slapos.build.cache.elf import MAGIC, RunPaths, run_paths
 from slapos.build.cache.manifest import Manifest
 from slapos.build.cache.paths import BYTECODE, COMPILED, LINK, OTHER, RUN_PATH, TEXT, named_paths, source_of
+from slapos.build.store.inputs import RELOCATABLE
 from slapos.model.errors import BuildFailed
 from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, check_run
 
-OPTION = "relocatable"
+_NOWHERE = b"/dev/null/moved"
 _INTERPRETER_LINE = 255  # bytes of the first line of a script that Linux reads
 _SECONDS = 60.0
 
@@ -69,7 +72,7 @@ def _obstacles(manifest: Manifest, relocation: Relocation) -> Iterator[str]:
 
 
 def _declared(manifest: Manifest) -> bool:
-    return manifest.inputs.options.get(OPTION) == "true"
+    return manifest.inputs.options.get(RELOCATABLE) == "true"
 
 
 def _elf_kinds(kinds: set[str]) -> set[str]:
@@ -78,7 +81,7 @@ def _elf_kinds(kinds: set[str]) -> set[str]:
 
 
 def relocate(tree: str, manifest: Manifest, relocation: Relocation) -> None:
-    """Change the files of ``tree`` (writable, content checked).
+    """Change the files of ``tree`` (writable, content checked).  Bytecode may name its source: only tracebacks show it.
 
     :class:`BuildFailed` ``not-relocatable`` when something stands in the way, or an old path is left.
     """
@@ -89,20 +92,9 @@ def relocate(tree: str, manifest: Manifest, relocation: Relocation) -> None:
     for name, kind in named_paths(tree, relocation.moves).items():
         _CHANGES[kind](os.path.join(tree, name), relocation)
     _drop_stale_bytecode(tree, manifest)
-    left = [
-        name
-        for name, kind in named_paths(tree, relocation.moves).items()
-        if kind not in _may_stay(manifest, relocation)
-    ]
+    left = [name for name, kind in named_paths(tree, relocation.moves).items() if kind != BYTECODE]
     if left:
         raise _refused(manifest, f"{left[0]} still names the place where it was built")
-
-
-def _may_stay(manifest: Manifest, relocation: Relocation) -> frozenset[str]:
-    """Bytecode names its source only to show it in tracebacks."""
-    if not _declared(manifest):
-        return frozenset({BYTECODE})
-    return frozenset({BYTECODE, OTHER, COMPILED} if relocation.lengthens else {BYTECODE, OTHER})
 
 
 def _drop_stale_bytecode(tree: str, manifest: Manifest) -> None:
@@ -168,11 +160,24 @@ def _change_compiled(path: str, relocation: Relocation) -> None:
     if is_elf:
         _change_run_path(path, relocation)
     if relocation.lengthens:
+        _disable(path, relocation)
         return
     with open(path, "rb") as stream:
         data = stream.read()
     texts = re.compile(b"(?:" + relocation.pattern.pattern + rb")[^\0]*(?=\0)")
     _write(path, texts.sub(lambda found: relocation.replaced(found[0]).ljust(len(found[0]), b"\0"), data))
+
+
+def _disable(path: str, relocation: Relocation) -> None:
+    """What cannot be replaced leads nowhere; each byte stays where it is."""
+    with open(path, "rb") as stream:
+        data = stream.read()
+    _write(path, relocation.pattern.sub(lambda found: nowhere(len(found[0])), data))
+
+
+def nowhere(length: int) -> bytes:
+    """A path of so many bytes at which nothing can ever be."""
+    return _NOWHERE[:length].ljust(length, b"-")
 
 
 def _keep(path: str, relocation: Relocation) -> None:
@@ -185,7 +190,7 @@ _CHANGES = {
     RUN_PATH: _change_run_path,
     BYTECODE: _keep,
     COMPILED: _change_compiled,
-    OTHER: _keep,
+    OTHER: _disable,
 }
 
 

@@ -22,6 +22,9 @@ DIGEST_LENGTH = 32
 
 Kind = Literal["recipe", "identity", "option", "source", "patch", "dependency", "toolchain"]
 
+RELOCATABLE = "relocatable"
+"""The option that says that a part runs at another place than that for which it was built; it changes no byte."""
+
 _SHORT = 60
 
 
@@ -48,6 +51,7 @@ class Inputs:
         """The first 32 hexadecimal digits of the sha256 of all that counts."""
         counted = {
             **self.as_data(),
+            "options": _counted(self.options),
             "format": FORMAT,
             "sources": [sorted(digests) for digests in self.sources],
             "patches": [digest for _, digest in self.patches],
@@ -100,7 +104,7 @@ class Difference:
 def differences(old: Inputs, new: Inputs) -> list[Difference]:
     """What changed from one to the other, what a person wrote first; empty when the digests are the same."""
     found: list[Difference] = []
-    found += _changed("option", old.options, new.options)
+    found += _changed("option", _counted(old.options), _counted(new.options))
     found += _changed("source", _numbered(old.sources), _numbered(new.sources))
     found += _changed("patch", _named(old.patches), _named(new.patches))
     found += _changed("recipe", {"recipe": old.recipe}, {"recipe": new.recipe})
@@ -110,6 +114,10 @@ def differences(old: Inputs, new: Inputs) -> list[Difference]:
     if not found and old.digest != new.digest:  # the same patches in another order
         found.append(Difference("patch", "their order", "", ""))
     return found
+
+
+def _counted(options: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in options.items() if name != RELOCATABLE}
 
 
 def canonical(value: Any) -> bytes:

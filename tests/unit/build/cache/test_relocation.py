@@ -11,6 +11,7 @@ import pytest
 
 from slapos.build.cache.client import CacheClient
 from slapos.build.cache.elf import run_paths
+from slapos.build.cache.relocate import nowhere
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.store import Store
 from slapos.system.processes import check_run
@@ -107,7 +108,9 @@ def test_a_path_in_a_program_is_not_replaced_by_a_longer_one(stage: Stage, decla
     client = stage.client()
     assert client.pull("one", made_from.digest, store) == declared
     if declared:
-        assert check_run([f"{store.location('one', made_from.digest)}/bin/one"]).text == f"{place}\n"
+        location = store.location("one", made_from.digest)
+        assert check_run([f"{location}/bin/one"]).text == f"{nowhere(len(place) - 4).decode()}/etc\n"
+        assert os.fsencode(stage.top / "builder") not in Path(location, "bin/one").read_bytes()
     else:
         assert [error.reference for error in client.refusals] == ["not-relocatable"]
         assert "written into bin/one" in client.refusals[0].message
