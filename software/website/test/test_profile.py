@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from slapos.build.describing import read_graph
 from slapos.build.fetch.profiles import ProfileReader
-from slapos.build.graph import Graph, read_graph
+from slapos.build.graph import Graph
 from slapos.build.profile.buildout import Buildout
 from slapos.build.profile.install import Report, install
 from slapos.build.profile.names import RecipeTable
