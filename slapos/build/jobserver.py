@@ -23,6 +23,7 @@ from dataclasses import dataclass
 VARIABLE = "MAKEFLAGS"
 _TOKEN = b"+"
 _AUTH = re.compile(r"--jobserver-(?:auth|fds)=(\d+),(\d+)")
+_PATH = re.compile(r"--jobserver-auth=fifo:/proc/self/fd/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,10 @@ def shared_slots(environment: Mapping[str, str]) -> Slots | None:
 def shared_descriptors(environment: Mapping[str, str]) -> tuple[int, ...]:
     """What a command with this environment must inherit; empty when it shares nothing."""
     slots = shared_slots(environment)
-    return () if slots is None else (slots.reading, slots.writing)
+    if slots is not None:
+        return slots.reading, slots.writing
+    path = _PATH.search(environment.get(VARIABLE, ""))
+    return () if path is None else (int(path[1]),)
 
 
 def jobs_option(environment: Mapping[str, str]) -> str:

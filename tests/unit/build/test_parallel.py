@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 from slapos.build.command import CommandLog
-from slapos.build.jobserver import Jobserver, jobs_option, ninja_environment, one_by_one, shared_slots, tokens
+from slapos.build.jobserver import (
+    Jobserver,
+    jobs_option,
+    ninja_environment,
+    one_by_one,
+    shared_descriptors,
+    shared_slots,
+    tokens,
+)
 from slapos.build.parallel import Event, Outcome, Say, Task, run_side_by_side
 from slapos.model.errors import BuildFailed
 from slapos.system.processes import Launch, start
@@ -234,7 +242,9 @@ def test_who_cannot_share_takes_what_is_free() -> None:
         assert own
         assert jobs_option(environment) == ""
         assert "MAKEFLAGS" not in one_by_one(environment)
-        assert f"fifo:/proc/self/fd/{jobserver.pool.reading}" in ninja_environment(environment)["MAKEFLAGS"]
+        of_ninja = ninja_environment(environment)
+        assert f"fifo:/proc/self/fd/{jobserver.pool.reading}" in of_ninja["MAKEFLAGS"]
+        assert shared_descriptors(of_ninja) == (jobserver.pool.reading,)
         with tokens(environment, 3) as jobs:
             assert jobs == 3
             with tokens(environment) as more:
