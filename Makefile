@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario fuzz killed order parts master peers check lint format types imports sizes docs unit components clean
+.PHONY: help up down status test scenario fuzz killed order parts master peers check lint format types imports sizes docs unit components reproducible clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ sizes: ## Sizes, names, handlers, pages: what tests/architecture asserts
 docs: ## Build the documentation into docs/_build/html; a warning is an error
 	@echo "docs"
 	@$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+
+reproducible: ## Build each component twice that changed since the table of the docs, or NAMES="xz curl", and compare
+	@$(BIN)/python -m slapos.testing.reproducible $(NAMES)
 
 components: ## Compile and test every component, or NAMES="xz curl" (an hour on a small machine)
 	@$(BIN)/python -m slapos.testing.components $(NAMES)

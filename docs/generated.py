@@ -4,11 +4,13 @@
 ``.. errors::``        each stable reference of an error, its kind, and what it says
 ``.. field-recipes::`` each recipe of the field that one of ours serves
 ``.. components::``    each component with its version, licence, source, and what it is made with
+``.. reproducible::``  which components come out the same when they are built twice
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import sys
@@ -166,6 +168,19 @@ def component_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def reproducible_page() -> str:
+    """A table with a row per component that was built twice."""
+    rows = json.loads((TOP / "docs/reference/reproducible.json").read_text(encoding="utf-8"))
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 14 11 8 49 18", ""]
+    cells = [("Component", "Version", "Files", "Two builds", "Looked at")]
+    for name, row in sorted(rows.items()):
+        told = f"differ: {_escape(row['differs'])}" if row["differs"] else "the same bytes"
+        cells.append((name, row["version"] or "—", str(row["files"]), told, row["day"]))
+    for line in cells:
+        lines += [f"   {'* ' if index == 0 else '  '}- {cell}" for index, cell in enumerate(line)]
+    return "\n".join(lines) + "\n"
+
+
 class Commands(Generated):
     make = staticmethod(command_page)
 
@@ -182,9 +197,14 @@ class Components(Generated):
     make = staticmethod(component_page)
 
 
+class Reproducible(Generated):
+    make = staticmethod(reproducible_page)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("commands", Commands)
     app.add_directive("errors", Errors)
     app.add_directive("field-recipes", FieldRecipes)
     app.add_directive("components", Components)
+    app.add_directive("reproducible", Reproducible)
     return {"version": "1", "parallel_read_safe": True}
