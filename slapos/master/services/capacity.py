@@ -5,31 +5,45 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, Update, and_, bindparam, delete, func, insert, select, update
 
 from slapos.master.storage import tables
+from slapos.master.storage.identities import node_reference
 from slapos.master.storage.prepared import Prepared, prepared
 from slapos.master.storage.transaction import Transaction
+from slapos.model.errors import InternalError
 
 
-def claim(tx: Transaction, node: int, capability: str, instance: int, *, wait: bool) -> str | None:
-    """The reference of a free partition, now the instance's; None when there is none.
+@dataclass(frozen=True)
+class Free:
+    """A free partition.  ``capabilities`` and ``addresses`` are JSON texts."""
+
+    node: int
+    partition: str
+    capabilities: str
+    addresses: str
+
+
+def reserve(tx: Transaction, node: int, capability: str, *, wait: bool) -> Free | None:
+    """A free partition, which nobody else takes before the commit; None when there is none.
 
     Partitions that other transactions hold are passed over, unless ``wait``.
     """
     statement = _free_partition(bool(capability), wait)
     values = {"of_node": node, "of_capability": capability} if capability else {"of_node": node}
     found = statement.row(tx, **values)
-    if found is None:
-        return None
-    reference = str(found["reference"])
-    if _take.change(tx, of_node=node, of_reference=reference, of_instance=instance) != 1:
-        return None
-    _count(tx, node, _keys(found["capabilities"]), -1)
-    tx.partition_changed(node, reference)
-    return reference
+    return None if found is None else Free(node, found["reference"], found["capabilities"], found["addresses"])
+
+
+def take(tx: Transaction, free: Free, instance: int) -> None:
+    """The partition is the instance's now."""
+    if _take.change(tx, of_node=free.node, of_reference=free.partition, of_instance=instance) != 1:
+        raise InternalError(f"{node_reference(free.node)}, {free.partition} was reserved, and is not free.")
+    _count(tx, free.node, _keys(free.capabilities), -1)
+    tx.partition_changed(free.node, free.partition)
 
 
 @functools.cache
@@ -39,7 +53,7 @@ def _free_partition(with_capability: bool, wait: bool) -> Prepared:
 
 def _select_free(with_capability: bool, wait: bool) -> Select[Any]:
     table, having = tables.partitions, tables.partition_capabilities
-    free = select(table.c.reference, table.c.capabilities).where(
+    free = select(table.c.reference, table.c.capabilities, table.c.addresses).where(
         table.c.node == bindparam("of_node"), table.c.instance.is_(None), table.c.formatted
     )
     if with_capability:

@@ -7,7 +7,8 @@ same however many partitions there are, and its effects.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BindParameter, Select, String, and_, bindparam, func, or_, select
@@ -74,42 +75,70 @@ def _try(tx: Transaction, number: int, now: float) -> bool:
     return row is not None and row["pending"] and place(tx, row, now)
 
 
-def _place_own(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:
+@dataclass(frozen=True)
+class Place:
+    """Where an instance will live, and the columns that say so."""
+
+    free: capacity.Free
+    columns: Mapping[str, Any]
+
+
+def seek(tx: Transaction, row: Row, sla: Sla, now: float) -> Place | Decision:
+    """A place for an ordinary instance, reserved until the commit; without one, why.
+
+    ``row`` may be one that is not written yet, with the number 0.
+    """
     around = _surroundings(tx, row, sla)
     decision = Decision()
     for likely, wait in ((True, False), (False, False), (False, True)):
         candidates = _candidates(tx, row, sla, likely=likely)
         decision = decide(sla, candidates, around, now)
         for choice in decision.choices:
-            partition = capacity.claim(tx, node_number(choice) or 0, sla.capability, row["number"], wait=wait)
-            if partition is not None:
+            free = capacity.reserve(tx, node_number(choice) or 0, sla.capability, wait=wait)
+            if free is not None:
                 chosen = next(candidate for candidate in candidates if candidate.node == choice)
-                _placed(tx, row, chosen, partition, now, by)
-                return True
+                return Place(free, _placed_columns(chosen, now))
         if not likely and not decision.choices:
             break
-    _wait(tx, row, decision.reasons or ("Others took the last free partitions just now.",), decision.hopeless, now)
-    return False
+    return decision if decision.reasons else Decision(reasons=("Others took the last free partitions just now.",))
 
 
-def _placed(tx: Transaction, row: Row, chosen: Candidate, partition: str, now: float, by: str) -> None:
+def _place_own(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:
+    found = seek(tx, row, sla, now)
+    if isinstance(found, Decision):
+        wait(tx, row, found, now)
+        return False
+    placed = {**row, "node": found.free.node, "partition": found.free.partition}
+    touch(tx, placed, now, **found.columns)
+    settle(tx, row, found, now, by)
+    return True
+
+
+def settle(tx: Transaction, row: Row, found: Place, now: float, by: str) -> bool:
+    """The place is the instance's; whether others have been served by that, and so more may have changed."""
+    capacity.take(tx, found.free, row["number"])
+    sentence = f"Allocated on {node_reference(found.free.node)}, partition {found.free.partition}."
+    history.record(tx, about(row), "allocated", sentence, by=by, now=now)
+    return _serve_shared(tx, row, now)
+
+
+def _placed_columns(chosen: Candidate, now: float) -> dict[str, Any]:
     quiet = quiet_since(chosen, now)
     if quiet:
         sentence = f"Allocated on {chosen.node}, which is offline since {quiet}; it starts when the node is back."
     else:
         sentence = f"Allocated on {chosen.node}; the node has not reported yet."
-    placed = {**row, "node": node_number(chosen.node), "partition": partition}
-    touch(tx, placed, now, pending=False, reasons="[]", health=Health.WORKING.value, sentence=sentence)
-    history.record(tx, about(row), "allocated", f"Allocated on {chosen.node}, partition {partition}.", by=by, now=now)
-    _serve_shared(tx, row, now)
+    return {"pending": False, "reasons": "[]", "health": Health.WORKING.value, "sentence": sentence}
 
 
-def _serve_shared(tx: Transaction, row: Row, now: float) -> None:
-    """An instance that has a partition now may be the host that shared instances wait for."""
-    for number in _waiting_shared.column(tx, of_release=row["release"], of_project=row["project"]):
+def _serve_shared(tx: Transaction, row: Row, now: float) -> bool:
+    """An instance that has a partition now may be the host that shared instances wait for; whether some did."""
+    waiting = _waiting_shared.column(tx, of_release=row["release"], of_project=row["project"])
+    for number in waiting:
         found = instance_row(tx, number)
         if found is not None:
             place(tx, found, now)
+    return bool(waiting)
 
 
 @prepared
@@ -122,6 +151,11 @@ def _waiting_shared() -> Select[tuple[int]]:
         instances.c.project == bindparam("of_project"),
     )
     return waiting.order_by(instances.c.number).limit(SERVE_LIMIT)
+
+
+def wait(tx: Transaction, row: Row, decision: Decision, now: float) -> None:
+    """There is no place: why not is written down, once, and whether one may come."""
+    _wait(tx, row, decision.reasons, decision.hopeless, now)
 
 
 def _wait(tx: Transaction, row: Row, reasons: Sequence[str], hopeless: bool, now: float) -> None:

@@ -9,24 +9,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import BindParameter, Insert, Select, Update, bindparam, column, func, insert, select, table, update
+from sqlalchemy import Select, bindparam, select
 
-from slapos.master.allocation.sla import parse_sla
 from slapos.master.authorization import Action, Subject, check
 from slapos.master.forwarding.objects import Elsewhere
 from slapos.master.services import access, forwards, history
 from slapos.master.services.changes import about, current, live_tree, lock_tree, touch, write
-from slapos.master.services.placing import place
+from slapos.master.services.creation import New, create, give_place, sla_columns
 from slapos.master.services.records import Row, dump, instance_row, select_instances, to_instances, wanted_state
 from slapos.master.services.trees import destroy, is_root
 from slapos.master.storage import tables
-from slapos.master.storage.identities import instance_guid, node_number
+from slapos.master.storage.identities import instance_guid
 from slapos.master.storage.prepared import prepared
 from slapos.master.storage.transaction import Transaction
-from slapos.model.errors import Conflict, InputError, InternalError
+from slapos.model.errors import Conflict, InputError
 from slapos.model.objects import Instance, InstanceRequest
 from slapos.model.principal import Principal
-from slapos.model.states import Health, InstanceState, PrincipalKind
+from slapos.model.states import InstanceState, PrincipalKind
 from slapos.model.text import check_text, check_texts, check_title
 
 RELEASE_LIMIT = 2_000  # characters of a URL
@@ -55,12 +54,12 @@ def request_instance(
         if asking is not None:
             _adopt(tx, found, asking, by, now)
         _change(tx, found, request, by, now, elsewhere)
-        row = current(tx, found)
-    elif request.state is InstanceState.DESTROYED:
-        row = _last_gone(tx, principal, asking, request)
-    else:
-        row = _create(tx, principal, asking, request, now, elsewhere)
-    return to_instances(tx, [row])[0]
+        return to_instances(tx, [current(tx, found)])[0]
+    if request.state is InstanceState.DESTROYED:
+        return to_instances(tx, [_last_gone(tx, principal, asking, request)])[0]
+    # Of a root, the project was checked when the title was looked for.
+    project = asking["project"] if asking is not None else _project_of(principal, request)
+    return create(tx, New(request, project, asking, by, now), elsewhere)
 
 
 def find_standing(
@@ -75,15 +74,6 @@ def find_standing(
     if found is not None:
         _check_fits(found, request)
     return asking, found
-
-
-def _give_place(tx: Transaction, row: Row, elsewhere: Elsewhere | None, now: float, by: str) -> None:
-    """What has no place gets one, here or as another master said."""
-    tx.will_write()
-    if elsewhere is not None:
-        forwards.settle(tx, row, elsewhere, now)
-    else:
-        place(tx, row, now, by=by)
 
 
 def check_request(request: InstanceRequest) -> None:
@@ -250,7 +240,7 @@ def _change(
         history.record(tx, about(row), "requested", f"Changed: {what}.", by=by, now=now)
     again = current(tx, row)
     if again["node"] is None:
-        _give_place(tx, again, elsewhere, now, by)
+        give_place(tx, again, elsewhere, now, by)
 
 
 def _refuse_revival(row: Row, request: InstanceRequest) -> None:
@@ -292,13 +282,7 @@ def _apply(tx: Transaction, row: Row, changed: dict[str, Any], now: float) -> No
 def _change_sla(tx: Transaction, row: Row, request: InstanceRequest) -> None:
     """Where it lives stays; another SLA counts at the next allocation, and for a pending instance at once."""
     if json.loads(row["sla"]) != dict(request.sla):
-        write(tx, row, **_sla_columns(request))
-
-
-def _sla_columns(request: InstanceRequest) -> dict[str, Any]:
-    sla = parse_sla(request.sla)
-    wanted = (node_number(sla.node) or 0) if sla.node else None
-    return {"sla": dump(dict(request.sla)), "spread": sla.spread or None, "wanted_node": wanted}
+        write(tx, row, **sla_columns(request))
 
 
 def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, request: InstanceRequest) -> Row:
@@ -314,83 +298,6 @@ def _last_gone(tx: Transaction, principal: Principal, asking: Row | None, reques
     if row is None:
         raise access.no_instance(repr(request.title))
     return row
-
-
-def _create(
-    tx: Transaction,
-    principal: Principal,
-    asking: Row | None,
-    request: InstanceRequest,
-    now: float,
-    elsewhere: Elsewhere | None,
-) -> Row:
-    tx.will_write()
-    values = {
-        # Of a root, it was checked when the title was looked for.
-        "project": asking["project"] if asking is not None else _project_of(principal, request),
-        "title": request.title,
-        "tree": asking["tree"] if asking is not None else None,
-        "requester": asking["number"] if asking is not None else None,
-        "shared": request.shared,
-        "release": request.release,
-        "software_type": request.software_type,
-        "state": (request.state or InstanceState.STARTED).value,
-        "parameters": dump(dict(request.parameters)),
-        "created": int(now),
-        "timestamp": int(now) - 1,  # the allocation below makes it ``now``
-        "pending": True,
-        "health": Health.PENDING.value,
-        **_sla_columns(request),
-    }
-    inserted = _insert_row(tx, values)
-    number = int(inserted["number"])
-    root = asking or {"tree": number, "root_title": request.title, "root_state": values["state"]}
-    of_root = {name: root[name] for name in ("tree", "root_title", "root_state")}
-    row = {**inserted, **of_root, "node": None, "partition": None, "addresses": None}
-    by = history.actor(principal)
-    history.record(
-        tx, about(row), "requested", f"Requested: {request.release}, type {request.software_type}.", by=by, now=now
-    )
-    tx.instance_changed(number, row["tree"], *([asking["number"]] if asking is not None else []))
-    _give_place(tx, row, elsewhere, now, by)
-    return current(tx, row)
-
-
-def _insert_row(tx: Transaction, values: dict[str, Any]) -> Row:
-    """All columns; a root is its own tree.  On SQLite its number is foretold, so that it is written once."""
-    if values["tree"] is not None:
-        inserted = _insert.row(tx, **values)
-    elif tx.dialect.name == "sqlite":
-        inserted = _insert_root.row(tx, **{name: value for name, value in values.items() if name != "tree"})
-    else:
-        inserted = _insert.row(tx, **values)
-    assert inserted is not None
-    if inserted["tree"] is None:
-        _become_root.change(tx, of_number=inserted["number"])
-    elif values["tree"] is None and inserted["tree"] != inserted["number"]:
-        raise InternalError(f"The root {inserted['number']} was foretold to be {inserted['tree']}.")
-    return inserted
-
-
-@prepared
-def _insert_root() -> Insert:
-    """With SQLite's AUTOINCREMENT, the next number is the one after the last."""
-    sequence = table("sqlite_sequence", column("name"), column("seq"))
-    last = select(sequence.c.seq).where(sequence.c.name == tables.instances.name).scalar_subquery()
-    of_root = insert(tables.instances).values(tree=func.coalesce(last, 0) + 1)
-    return of_root.returning(*tables.instances.c)
-
-
-@prepared
-def _insert() -> Insert:
-    return insert(tables.instances).returning(*tables.instances.c)
-
-
-@prepared
-def _become_root() -> Update:
-    instances = tables.instances
-    mine: BindParameter[int] = bindparam("of_number")
-    return update(instances).where(instances.c.number == mine).values(tree=mine)
 
 
 __all__ = ["check_request", "request_instance", "wanted_state"]
