@@ -96,9 +96,15 @@ def _divided(
 def _asked_for(buildout: Buildout, parts: Sequence[str]) -> Iterator[str]:
     """Parts that are listed, or that a part of this release alone uses."""
     yield from as_text(buildout["buildout"]["parts"]).split()
-    for part in parts:
-        if buildout[part].stored is None:
-            yield from buildout.all_uses(part)
+    todo = [part for part in parts if buildout[part].stored is None]
+    seen = set(todo)
+    while todo:
+        for name in buildout.uses.get(todo.pop(), set()) - seen:
+            seen.add(name)
+            if buildout[name].stored is None:  # what a stored part uses was needed to build it
+                todo.append(name)
+            else:
+                yield name
 
 
 def _puller(buildout: Buildout, watching: Watching) -> Callable[[Stored], bool]:

@@ -103,6 +103,8 @@ class StoredSite:
 
     def make(self, produce: Callable[[str], None], keep_work: bool = False) -> None:
         """Build the part unless the store has it, or gets it from somebody else meanwhile."""
+        if self.stored.is_built:  # perhaps in a store that can only be read
+            return
         inputs = self.stored.inputs
         with self.stored.store.building(inputs.part, inputs.digest) as building:
             if building is None:

@@ -85,21 +85,22 @@ def stored(directory: Path, text: str, part: str = "tool", store: Path | str | N
     return found.stored
 
 
-def build(directory: Path, text: str, *, store: Path | None = None, slots: int = 2) -> Result:
-    """Build the profile as a node does, in this process."""
+def build(directory: Path, text: str, *, store: Path | None = None, **options: str) -> Result:
+    """Build the profile as a node does, in this process; ``options`` are further ones of ``[buildout]``."""
     work = directory / "work"
     work.mkdir(exist_ok=True)
-    return execute(job(directory, text, store=store, slots=slots), recipes=RECIPES)
+    return execute(job(directory, text, store=store, **options), recipes=RECIPES)
 
 
-def job(directory: Path, text: str, *, store: Path | None = None, slots: int = 2) -> Job:
+def job(directory: Path, text: str, *, store: Path | None = None, **options: str) -> Job:
+    """What :func:`build` executes."""
     return Job(
         kind="build",
         directory=str(directory / "work"),
         profile=write_profile(directory, text),
         log="",
-        overrides={"buildout": {"store": str(store or directory / "store"), "sandbox": "false"}},
-        slots=slots,
+        overrides={"buildout": {"store": str(store or directory / "store"), "sandbox": "false", **options}},
+        slots=2,
     )
 
 

@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from slapos.build import toolchain
+from slapos.build.cache.places import DirectoryPlace
+from slapos.build.cache.publish import push
+from slapos.build.cache.settings import CacheSettings
+from slapos.build.cache.signing import SigningKey
 from slapos.build.profile import stored as stored_module
 from slapos.build.recipe import identity
+from slapos.build.store import store as store_module
 from slapos.build.store.content import content_digest
 from slapos.build.store.inputs import differences
 from slapos.build.store.store import Store
@@ -327,3 +332,50 @@ def test_the_store_knows_who_uses_what(tmp_path: Path) -> None:
 def test_a_section_without_recipe_counts_by_what_it_leads_to(tmp_path: Path) -> None:
     text = TWO.replace("${library:location}", "${between:way}") + "[between]\nway = ${library:location}\n"
     assert section(tmp_path, text).stored.inputs.dependencies.keys() == {"library"}
+
+
+def test_what_only_building_needs_is_not_built_for_parts_from_a_cache(tmp_path: Path) -> None:
+    text = """
+    [buildout]
+    parts = file
+    [generator]
+    recipe = test:make
+    [library]
+    recipe = test:make
+    [tool]
+    recipe = test:make
+    needs = ${generator:location}
+    make = echo ${library:location} > "$OUT/names"
+    [file]
+    recipe = test:write
+    text = ${tool:location}
+    """
+    key = SigningKey.new()
+    cache = DirectoryPlace(str(tmp_path / "cache"))
+    assert build(tmp_path, text).outcome == "done"
+    store = Store((str(tmp_path / "store"),))
+    parts = list(store.parts())
+    for part in parts:
+        push(part, store, cache, key)
+    for part in parts:
+        store.remove(part.part, part.digest)
+    settings = CacheSettings((str(tmp_path / "cache"),), (key.public.text,))
+    result = build(tmp_path, text, **settings.as_options())
+    assert outcomes_of(result) == {"library": "kept", "tool": "installed", "file": "kept"}, result.sentence
+    assert {part.part: bool(part.record.fetched) for part in store.parts()} == {"library": True, "tool": True}
+    again = build(tmp_path, text, **settings.as_options())
+    assert outcomes_of(again) == {"library": "kept", "tool": "kept", "file": "kept"}
+    for part in list(store.parts()):
+        store.remove(part.part, part.digest)
+    assert outcomes_of(build(tmp_path, text))["generator"] == "installed", "without a cache all is built"
+
+
+def test_a_store_that_can_only_be_read_serves_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path, TWO)
+    monkeypatch.setattr(store_module, "_can_write", lambda root: False)  # root may write anywhere
+    other = tmp_path / "other"
+    other.mkdir()
+    assert build(other, TWO, store=tmp_path / "store").outcome == "done"
+    failed = build(other, TWO.replace("version = 1", "version = 2"), store=tmp_path / "store")
+    assert outcomes_of(failed) == {"library": "failed", "tool": "blocked", "file": "blocked"}
+    assert "can be written to" in failed.sentence
