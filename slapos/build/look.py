@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slapos.build.graph import Graph
-from slapos.build.plan import Observed, Plan, make_plan
+from slapos.build.plan import Observed, Plan, PlanLine, make_plan
 from slapos.build.reading import Reading, Wanted
 from slapos.model.errors import NotFound
 
@@ -26,15 +28,20 @@ class Looked:
     stores: tuple[str, ...]
     refusals: tuple[str, ...] = ()
 
+    def line(self, part: str) -> PlanLine:
+        """That of the plan; :class:`NotFound` ``part-not-in-release`` when the release has no part of this name."""
+        line = self.plan.line(part)
+        if line is None:
+            raise _unknown(part, self.graph)
+        return line
+
     def why(self, part: str) -> Explanation:
-        """Why a part is as it is; :class:`NotFound` ``part-not-in-release`` when the release has none of this name."""
+        """Why a part is as it is; errors as :meth:`line`."""
         from slapos.build.observe import Records
         from slapos.build.store.store import Store
         from slapos.build.why import explain, explain_present
 
-        line = self.plan.line(part)
-        if line is None:
-            raise _unknown(part, self.graph)
+        line = self.line(part)
         records = Records(Store(self.stores))
         built, before = records.built(part, line.digest) if line.state == "present" else (None, None)
         if built is None:
@@ -76,8 +83,9 @@ def look(release: Release) -> Looked:
         record = read_record(release.directory)
         graph = reading.graph()
     released, seconds = (record.stored, record.seconds) if record else ({}, {})
-    observed = observe(graph, places, released=released, seconds=seconds)
-    refusals = tuple(error.message for error in cache.refusals) if cache else ()
+    with _silent("slapos.build.cache.client"):  # its refusals are told with the plan, once
+        observed = observe(graph, places, released=released, seconds=seconds)
+    refusals = tuple(dict.fromkeys(error.message for error in cache.refusals)) if cache else ()
     return Looked(graph, observed, make_plan(graph, observed), release.stores, refusals)
 
 
@@ -89,6 +97,16 @@ def _cache(release: Release) -> CacheClient | None:
     from slapos.build.store.store import Store
 
     return CacheClient(CacheSettings.from_options(release.options), Store(release.stores))
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _unknown(part: str, graph: Graph) -> NotFound:

@@ -79,17 +79,19 @@ def _show(looked: Looked) -> None:
         return plan_view(looked.graph, looked.plan)
 
     for refusal in looked.refusals:
-        say(f"not believed: {refusal}")
+        say(f"Not taken from a cache: {refusal}")
     emit({**looked.plan.as_data(), "refusals": looked.refusals, "graph": looked.graph.as_data()}, render)
 
 
 def _check(release: Release, part: str) -> None:
     import dataclasses
 
+    from slapos.build.look import look
     from slapos.build.reproduce import require_same
     from slapos.cli.building import BuildProgress
     from slapos.cli.site.checking import check_part
 
+    look(release).line(part)
     say(f"Building {part} twice: other directories, other times, other users, another number of jobs.")
     with BuildProgress.for_person() as progress:
         found = check_part(release, part, progress.take)

@@ -282,6 +282,6 @@ def test_a_part_is_checked_beside_the_release(
     told = answer(capsys, "build", str(again.profile), "--check", "top")
     assert (told["part"], told["difference"]) == ("top", None)
     assert os.environ["ONLY_HERE"] == "1"
-    assert entry.run(["build", str(again.profile), "--check", "tap"]) == 2
-    assert "names the part [tap], which does not exist" in capsys.readouterr().err
+    assert entry.run(["build", str(again.profile), "--check", "tap"]) == 3
+    assert "has no part 'tap'" in capsys.readouterr().err
     assert why(again, capsys)["state"] == "present", "the release is as it was"
