@@ -6,6 +6,8 @@ It need not be trusted by those who read, and checks what it is given all the sa
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -95,11 +97,10 @@ class _Server:
         return Response(status_code=201)
 
     def authorize(self, request: Request) -> None:
-        """Uploads need the token."""
+        """Uploads need the token, also as the password of any user: clients of the field know no other way."""
         if not self.serving.token:
             raise HTTPException(403, "This cache takes no uploads.")
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self.serving.token}".encode()):
+        if not hmac.compare_digest(_secret(request).encode(), self.serving.token.encode()):
             raise HTTPException(401, "The token is missing or wrong.", {"WWW-Authenticate": "Bearer"})
 
     async def receive(
@@ -165,6 +166,14 @@ class _OldServer:
 
         await self.server.receive(request, SIZE_LIMIT, keep)
         return Response(status_code=201)
+
+
+def _secret(request: Request) -> str:
+    kind, _, given = request.headers.get("authorization", "").partition(" ")
+    if kind == "Basic":
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(given, validate=True).decode().partition(":")[2]
+    return given if kind == "Bearer" else ""
 
 
 def file_response(path: str, kind: str) -> Response:
