@@ -2,7 +2,7 @@
 
 ``sqlite:///path`` is the embedded default, ``postgresql+psycopg://…`` serves several master processes.  On both,
 one thread per process writes (:mod:`slapos.master.storage.writer`): the writes that are waiting together run in
-one transaction, each in its own savepoint, and every caller returns only after the commit, so that what was
+one transaction, and a failing one is undone alone; every caller returns only after the commit, so that what was
 acknowledged is on disk whatever happens next.  Readers have connections of their own and see one snapshot.
 """
 

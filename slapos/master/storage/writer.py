@@ -1,8 +1,9 @@
 """The one thread of a process that writes: group commit.
 
 A disk may do a hundred syncs per second; requests come in thousands.  Writes that wait together therefore share one
-transaction, each inside its own savepoint: a failing one is rolled back alone.  Results are handed out after the
-commit.  When the commit itself fails, every member of the group fails: none was acknowledged.
+transaction.  When one of them fails, the group is run again with a savepoint around each, and the failing one is rolled
+back alone.  Results are handed out after the commit.  When the commit itself fails, every member of the group fails:
+none was acknowledged.
 
 With PostgreSQL, other processes write too.  Two groups that lock the same rows in opposite order would deadlock, so
 groups (and only groups) take an advisory lock; single writes run beside them with ordinary row locks.  What still
@@ -163,10 +164,17 @@ class Writer:
         return again
 
     def _transaction(self, group: list[_Job]) -> Committed:
+        """Without savepoints at first: they are needed seldom, and cost more than the writes of many a function."""
+        try:
+            return self._run_together(group, guarded=False)
+        except _OneFailed:
+            return self._run_together(group, guarded=True)
+
+    def _run_together(self, group: list[_Job], *, guarded: bool) -> Committed:
         changes = Changes()
         try:
             with self._writers.begin() as own:
-                _run_all(group, own, changes)
+                _run_all(group, own, changes, guarded)
                 generation = record_changes(own, changes)
                 if changes:
                     postgresql.notify(own.connection, generation, changes.subjects)
@@ -180,7 +188,11 @@ class _NothingLeft(Exception):
     """The only function of a transaction failed."""
 
 
-def _run_all(group: list[_Job], own: Transaction, changes: Changes) -> None:
+class _OneFailed(Exception):
+    """One function of several failed, and what it did cannot be undone alone: the whole group is to be run again."""
+
+
+def _run_all(group: list[_Job], own: Transaction, changes: Changes, guarded: bool) -> None:
     if len(group) == 1:
         _run_alone(group[0], own.sibling(), changes)
         if group[0].kept.error is not None:
@@ -189,7 +201,12 @@ def _run_all(group: list[_Job], own: Transaction, changes: Changes) -> None:
     if own.dialect.name == "postgresql":
         own.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": postgresql.GROUP_LOCK})
     for job in group:
-        _run_in_savepoint(job, own.sibling(), changes)
+        if guarded:
+            _run_in_savepoint(job, own.sibling(), changes)
+            continue
+        _run_alone(job, own.sibling(), changes)
+        if job.kept.error is not None:
+            raise _OneFailed
 
 
 def _run_in_savepoint(job: _Job, transaction: Transaction, changes: Changes) -> None:
