@@ -43,9 +43,9 @@ class Password(Recipe):
     def setup(self) -> None:
         # Stored before anybody can use it: a run cut short after its first use would otherwise make another one.
         path, given = self.text("storage-path"), self.text("passwd", "")
-        self.stored = _stored(path) if path else {}
-        password = given or self.stored.get(_KEY) or self._random()
-        if password != self.stored.get(_KEY):
+        self.kept = _stored(path) if path else {}
+        password = given or self.kept.get(_KEY) or self._random()
+        if password != self.kept.get(_KEY):
             self._store({_KEY: password})
         self.set("passwd", password)
 
@@ -61,12 +61,12 @@ class Password(Recipe):
                 reference="unknown-scheme",
                 hint=f"Known schemes: {', '.join(SCHEMES)}.",
             )
-        if option not in self.stored:
-            self._store({**self.stored, option: SCHEMES[scheme](self.text("passwd"))})
-        return self.stored[option]
+        if option not in self.kept:
+            self._store({**self.kept, option: SCHEMES[scheme](self.text("passwd"))})
+        return self.kept[option]
 
     def _store(self, values: dict[str, str]) -> None:
-        self.stored = values
+        self.kept = values
         path = self.text("storage-path")
         if path:
             make_parents(path)
