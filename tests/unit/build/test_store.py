@@ -7,7 +7,8 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from slapos.build.store.store import Store
 from slapos.build.store.unused import Held, plan_removal, remove_unused
 from slapos.build.store.users import note_use, used_parts
 from slapos.model.errors import BuildFailed, Conflict, InputError, InternalError, MachineError
+from slapos.system.as_owner import as_owner
 from slapos.system.processes import Launch, start
 from slapos.system.proctable import is_alive, start_time
 
@@ -373,3 +375,45 @@ def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
         make_read_only(str(tree))
         trees.append(content_digest(str(tree)))
     assert trees[0] == trees[1]
+
+
+def _built_by(root: str, part: str) -> int:
+    """Build a part as whoever this is; the user whose it is."""
+    os.umask(0o022)
+    store = Store((root,))
+    what = inputs(part)
+    with store.building(part, what.digest, 5.0) as building:
+        if building is not None:
+            os.mkdir(building.tree)
+            Path(building.tree, "file").write_text(part)
+            building.finish(what)
+    note_use(store, f"/nowhere/{os.geteuid()}", [f"{part}/{what.digest}"])
+    return os.stat(store.location(part, what.digest)).st_uid
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A directory that other users can pass, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="hox-store-") as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+@pytest.mark.root
+def test_users_of_one_group_share_a_store(passable: Path) -> None:
+    root = passable / "store"
+    homes = {uid: passable / str(uid) for uid in (0, 4321, 4322)}
+    for uid, path in {**homes, 0: root}.items():
+        path.mkdir()
+        os.chown(path, uid, 100)
+    root.chmod(0o2775)
+    first, second = str(homes[4321]), str(homes[4322])
+    assert as_owner(first, _built_by, str(root), "one") == 4321
+    assert as_owner(second, _built_by, str(root), "one") == 4321, "it is there already"
+    assert as_owner(second, _built_by, str(root), "two") == 4322
+    left = root / ".work" / f"three-{inputs('three').digest}.4321"
+    left.mkdir(0o700)
+    os.chown(left, 4321, 100)
+    assert as_owner(second, _built_by, str(root), "three") == 4322, "what the other left is not in the way"
+    for name in (".locks", ".work", ".users"):
+        assert stat.S_IMODE((root / name).stat().st_mode) == 0o2770
