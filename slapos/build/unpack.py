@@ -83,16 +83,19 @@ def _opened(path: str) -> Iterator[_Archive]:
             yield _Tar(tar)
 
 
-def unpack(path: str, directory: str, *, strip: bool | None = None, limit: int = SIZE_LIMIT) -> None:
+def unpack(
+    path: str, directory: str, *, strip: bool | None = None, limit: int = SIZE_LIMIT, rooted: bool = False
+) -> None:
     """Unpack a tar (plain, gz, bz2, xz) or zip file into the new directory ``directory``.
 
-    ``strip``: leave out the single top-level directory; None does so when there is one.  Owners and special modes are
+    ``strip``: leave out the single top-level directory; None does so when there is one.  ``rooted``: an absolute link
+    means the root of the archive, and becomes a relative one; else it is refused.  Owners and special modes are
     not taken over, times are.  ``BuildFailed`` ``unsafe-archive`` or ``damaged-archive``, with ``directory`` removed.
     """
     os.makedirs(directory)
     try:
         with _opened(path) as archive:
-            _Unpacking(path, archive, directory, limit).unpack()
+            _Unpacking(path, archive, directory, limit, rooted).unpack()
         _strip(path, directory, strip)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, *_CLASHES) as error:
         shutil.rmtree(directory, ignore_errors=True)
@@ -105,11 +108,12 @@ def unpack(path: str, directory: str, *, strip: bool | None = None, limit: int =
 
 
 class _Unpacking:
-    def __init__(self, path: str, archive: _Archive, directory: str, limit: int) -> None:
+    def __init__(self, path: str, archive: _Archive, directory: str, limit: int, rooted: bool) -> None:
         self.path = path
         self.directory = os.path.realpath(directory)
         self.archive = archive
         self.rest = limit
+        self.rooted = rooted
         self.links: list[tuple[str, str]] = []
         self.times: list[tuple[str, float]] = []
 
@@ -133,8 +137,7 @@ class _Unpacking:
             os.makedirs(place, exist_ok=True)
         elif entry.kind == "link":
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            self._check_target(entry)
-            self.links.append((place, entry.target))
+            self.links.append((place, self._target(entry)))
             return
         elif entry.kind == "hard":
             source = self._place(entry.target)
@@ -159,10 +162,14 @@ class _Unpacking:
             shutil.copyfileobj(source, target, 1024 * 1024)
         os.chmod(place, (entry.mode & 0o755) | 0o600)
 
-    def _check_target(self, entry: Entry) -> None:
+    def _target(self, entry: Entry) -> str:
+        if self.rooted and entry.target.startswith("/"):
+            here = posixpath.normpath(posixpath.join("/", posixpath.dirname(entry.name)))
+            return posixpath.relpath(posixpath.normpath(entry.target), here)
         inside = posixpath.normpath(posixpath.join(posixpath.dirname(entry.name), entry.target))
         if entry.target.startswith("/") or inside == ".." or inside.startswith("../"):
             raise self._unsafe(entry.name, f"is a link to {entry.target}")
+        return entry.target
 
     def _place(self, name: str) -> str:
         if name.startswith("/") or ".." in name.split("/") or "\0" in name:

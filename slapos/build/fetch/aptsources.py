@@ -28,10 +28,10 @@ class Archive:
     components: tuple[str, ...]
     fields: tuple[tuple[str, str], ...] = ()
 
-    def as_stanza(self) -> str:
-        """deb822 text, sources only."""
+    def as_stanza(self, kind: str = "deb-src") -> str:
+        """deb822 text of one kind of packages: ``deb-src`` or ``deb``."""
         fields = [
-            ("Types", "deb-src"),
+            ("Types", kind),
             ("URIs", self.uri),
             ("Suites", self.suite),
             ("Components", " ".join(self.components)),

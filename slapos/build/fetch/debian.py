@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from slapos.build.fetch.aptsources import Archive, codenames, debian_archives, read_archives
 from slapos.build.fetch.transfer import digest_of
@@ -41,60 +42,23 @@ class Record:
     sha256: str
 
 
-class DebianArchive:
-    """Keeps its indexes below ``directory``; ``apt_directory`` is where the machine's sources are described."""
+class AptRelease:
+    """The private apt configuration and indexes of one release of Debian; ``kind`` and ``index`` say of which files."""
 
-    def __init__(self, *, directory: str, apt_directory: str = "/etc/apt") -> None:
-        self.directory = directory
-        self.apt_directory = apt_directory
-
-    def fetch(self, package: str, source: Source, target: str, seconds: float) -> str:
-        """Bring a file of ``package`` with an accepted digest to ``target``; its sha256.
-
-        The indexes of the machine's own release are asked first, then those of the others; what one suite cannot
-        give, another may.  ``Unavailable`` with all that was tried when apt or the record is missing.
-        """
-        package, _, file = package.partition("/")
-        archives = read_archives(self.apt_directory)
-        names = codenames(archives)
-        if not names or not os.path.exists(_APT_HELPER):
-            raise _missing(package, "this machine has no Debian source archive configured")
-        tried: dict[str, str] = {}
-        asked: set[Record] = set()
-        for codename in names:
-            release = _Release(os.path.join(self.directory, codename), self.apt_directory)
-            try:
-                records = release.find(debian_archives(archives, codename), source, seconds)
-            except Unavailable as error:
-                tried[codename] = error.message.rstrip(".")
-                continue
-            if not records:
-                tried[codename] = "no file of these digests"
-            for record in [*records, *pool_records(debian_archives(archives, codename), package, file, source)]:
-                if record in asked:
-                    continue
-                asked.add(record)
-                try:
-                    return release.download(record, target, seconds)
-                except Unavailable as error:
-                    tried[record.uri] = error.message.removeprefix(f"{record.uri}: ").rstrip(".")
-        raise _missing(package, "; ".join(f"{place}: {why}" for place, why in tried.items()))
-
-
-class _Release:
-    """The private apt configuration and indexes of one release of Debian."""
+    kind: ClassVar[str] = "deb-src"
+    index: ClassVar[str] = "Sources"
 
     def __init__(self, directory: str, apt_directory: str) -> None:
         self.directory = directory
         self.apt_directory = apt_directory
+        self.codename = os.path.basename(directory)
         self.stamp = os.path.join(directory, "updated")
 
     def find(self, archives: list[Archive], source: Source, seconds: float) -> list[Record]:
         """Where a file with an accepted digest lies; newer indexes are asked for only when it is not found."""
         os.makedirs(self.directory, exist_ok=True)
         with locked(os.path.join(self.directory, "lock"), timeout=seconds, what="The index of the Debian archive"):
-            text = "\n".join(archive.as_stanza() for archive in archives)
-            known = self._configure(text) and os.path.exists(self.stamp)
+            known = self._configure(self._stanzas(archives)) and os.path.exists(self.stamp)
             records = self._search(source) if known else []
             if not records and not (known and self._is_fresh()):
                 self._update(seconds)
@@ -104,11 +68,22 @@ class _Release:
     def download(self, record: Record, target: str, seconds: float) -> str:
         """Let apt bring the file and check it."""
         temporary = f"{target}.apt"
-        done = self._run([_APT_HELPER, "download-file", record.uri, temporary, f"SHA256:{record.sha256}"], seconds)
+        done = self.run([_APT_HELPER, "download-file", record.uri, temporary, f"SHA256:{record.sha256}"], seconds)
         if done.code != 0:
             raise Unavailable(f"{record.uri}: {_last_line(done)}", reference="unreachable", context={"url": record.uri})
         shutil.move(temporary, target)
         return digest_of(target)
+
+    def refresh(self, archives: list[Archive], seconds: float) -> None:
+        """Have indexes that are fresh enough."""
+        os.makedirs(self.directory, exist_ok=True)
+        with locked(os.path.join(self.directory, "lock"), timeout=seconds, what="The index of the Debian archive"):
+            known = self._configure(self._stanzas(archives)) and os.path.exists(self.stamp)
+            if not (known and self._is_fresh()):
+                self._update(seconds)
+
+    def _stanzas(self, archives: list[Archive]) -> str:
+        return "\n".join(archive.as_stanza(self.kind) for archive in archives)
 
     def _is_fresh(self) -> bool:
         return time.time() - os.path.getmtime(self.stamp) < FRESH
@@ -148,25 +123,89 @@ class _Release:
         return "\n".join([*lines, *(f'{name} "{value}";' for name, value in values.items())]) + "\n"
 
     def _update(self, seconds: float) -> None:
-        done = self._run(["apt-get", "-q", "update"], seconds)
+        done = self.run(["apt-get", "-q", "update"], seconds)
         if done.code != 0:
             raise Unavailable(f"apt-get update: {_last_line(done)}", reference="unreachable")
         atomic_write(self.stamp, "", fsync=False)
 
     def _search(self, source: Source) -> list[Record]:
         """The records of every suite, each place once, in the order of the machine's sources."""
-        done = self._run(["apt-get", "indextargets", "--format", "$(FILENAME) $(REPO_URI)", "Created-By: Sources"], 60)
+        wanted = ["--format", "$(FILENAME) $(REPO_URI)", f"Created-By: {self.index}"]
+        done = self.run(["apt-get", "indextargets", *wanted], 60)
         found: list[Record] = []
         for line in done.text.splitlines():
             path, _, uri = line.partition(" ")
             if uri and os.path.exists(path) and os.path.getsize(path):
-                found += find_records(path, uri, source.sha256)
+                found += self.records(path, uri, source.sha256)
         return list(dict.fromkeys(found))
 
-    def _run(self, command: list[str], seconds: float) -> Completed:
+    def records(self, index: str, uri: str, digests: tuple[str, ...]) -> Iterator[Record]:
+        """See :func:`find_records`."""
+        return find_records(index, uri, digests)
+
+    def run(self, command: list[str], seconds: float) -> Completed:
+        """Run a program of apt with this configuration."""
         environment = {**CLEAN_ENVIRONMENT, "APT_CONFIG": f"{self.directory}/first.conf"}
         environment |= {name: os.environ[name] for name in _PROXIES if name in os.environ}
         return run(command, launch=Launch(directory=self.directory, environment=environment), timeout=seconds)
+
+
+class DebianArchive:
+    """Keeps its indexes below ``directory``; ``apt_directory`` is where the machine's sources are described."""
+
+    release: ClassVar[type[AptRelease]] = AptRelease
+    what: ClassVar[str] = "source package"
+
+    def __init__(self, *, directory: str, apt_directory: str = "/etc/apt") -> None:
+        self.directory = directory
+        self.apt_directory = apt_directory
+
+    def fetch(self, package: str, source: Source, target: str, seconds: float) -> str:
+        """Bring a file of ``package`` with an accepted digest to ``target``; its sha256.
+
+        The indexes of the machine's own release are asked first, then those of the others; what one suite cannot
+        give, another may.  ``Unavailable`` with all that was tried when apt or the record is missing.
+        """
+        tried: dict[str, str] = {}
+        asked: set[Record] = set()
+        for release, archives in self.releases(package):
+            try:
+                records = release.find(archives, source, seconds)
+            except Unavailable as error:
+                tried[release.codename] = error.message.rstrip(".")
+                continue
+            if not records:
+                tried[release.codename] = "no file of these digests"
+            for record in [*records, *self.guesses(archives, package, source)]:
+                if record in asked:
+                    continue
+                asked.add(record)
+                try:
+                    return release.download(record, target, seconds)
+                except Unavailable as error:
+                    tried[record.uri] = error.message.removeprefix(f"{record.uri}: ").rstrip(".")
+        raise self._missing(package, "; ".join(f"{place}: {why}" for place, why in tried.items()))
+
+    def releases(self, package: str) -> Iterator[tuple[AptRelease, list[Archive]]]:
+        """The releases of Debian to ask for ``package``; ``Unavailable`` on a machine that has none."""
+        archives = read_archives(self.apt_directory)
+        names = codenames(archives)
+        if not names or not os.path.exists(_APT_HELPER):
+            raise self._missing(package, f"this machine has no Debian {self.what.split()[0]} archive configured")
+        for codename in names:
+            release = self.release(os.path.join(self.directory, codename), self.apt_directory)
+            yield release, debian_archives(archives, codename)
+
+    def guesses(self, archives: list[Archive], package: str, source: Source) -> list[Record]:
+        """Where the file may lie although no index names it."""
+        name, _, file = package.partition("/")
+        return pool_records(archives, name, file, source)
+
+    def _missing(self, package: str, why: str) -> Unavailable:
+        name = package.partition("/")[0] if self.what == DebianArchive.what else package
+        return Unavailable(
+            f"the Debian {self.what} {name}: {why}", reference="no-debian-source", context={"package": name}
+        )
 
 
 def find_records(index: str, uri: str, digests: tuple[str, ...]) -> Iterator[Record]:
@@ -204,11 +243,3 @@ def _content(path: str) -> str:
 def _last_line(done: Completed) -> str:
     lines = [line for line in done.text.strip().splitlines() if line.strip()]
     return lines[-1] if lines else f"ended with {done.code}"
-
-
-def _missing(package: str, why: str) -> Unavailable:
-    return Unavailable(
-        f"the Debian source package {package}: {why}",
-        reference="no-debian-source",
-        context={"package": package},
-    )

@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from slapos.build.fetch.debian import DebianArchive
+from slapos.build.fetch.debian_packages import DebianPackages
 from slapos.build.fetch.transfer import DEFAULT_LIMITS, Limits, digest_of, transfer
 from slapos.build.recipe import Source
 from slapos.model.errors import BuildFailed, HyperopenxError, Unavailable
 from slapos.system.locks import locked
 
 DEBIAN = "debian:"
+"""A file of a source package: ``debian:<package>``, ``debian:<package>/<file>``."""
+
+DEB = "deb:"
+"""A binary package: ``deb:<file>``, where it lies in the archive."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Fetcher:
         self.offline = offline
         self.limits = limits
         self.debian = DebianArchive(directory=os.path.join(cache, "apt"), apt_directory=apt_directory)
+        self.packages = DebianPackages(directory=os.path.join(cache, "apt-binary"), apt_directory=apt_directory)
 
     def fetch(self, source: Source) -> str:
         """The path of a file in the cache whose sha256 is one of the accepted ones.
@@ -136,6 +142,9 @@ class Fetcher:
         if place.startswith(DEBIAN):
             package = place.removeprefix(DEBIAN)
             return lambda partial: self.debian.fetch(package, source, partial, self.limits.seconds)
+        if place.startswith(DEB):
+            file = place.removeprefix(DEB)
+            return lambda partial: self.packages.fetch(file, source, partial, self.limits.seconds)
         return lambda partial: transfer(place, partial, self.limits)
 
 
