@@ -80,6 +80,8 @@ def _show(looked: Looked) -> None:
 
     for refusal in looked.refusals:
         say(f"Not taken from a cache: {refusal}")
+    if any(line.state == "build" for line in looked.plan.lines):
+        _say_without_sandbox()
     emit({**looked.plan.as_data(), "refusals": looked.refusals, "graph": looked.graph.as_data()}, render)
 
 
@@ -99,12 +101,22 @@ def _check(release: Release, part: str) -> None:
     emit(dataclasses.asdict(found), lambda: found.sentence)
 
 
+def _say_without_sandbox() -> None:
+    """Once, before anything is built: the record of each part says it too."""
+    from slapos.build.sandbox import available
+
+    reason = available()
+    if reason:
+        say(f"Parts are built without a sandbox: {reason}.")
+
+
 def _build(release: Release, jobs: int) -> None:
     from slapos.build.release import expected_seconds
     from slapos.cli.building import BuildProgress, failure_lines
     from slapos.cli.site.builds import build_release
     from slapos.model.errors import from_data
 
+    _say_without_sandbox()
     try:
         with BuildProgress.for_person(expected_seconds(release.directory)) as progress:
             result = build_release(release, jobs, progress.take)

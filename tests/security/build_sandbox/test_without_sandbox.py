@@ -11,6 +11,7 @@ import pytest
 
 from slapos.build.sandbox import available
 from slapos.system.processes import CLEAN_ENVIRONMENT, Completed, Launch, run
+from tests.security.build_sandbox.hostile import section
 
 TOP = Path(__file__).parents[3]
 
@@ -55,3 +56,14 @@ def test_the_result_is_marked(change: str, tmp_path: Path) -> None:
         assert lines[-1].startswith("none: this kernel or container does not let bwrap make namespaces: bwrap:")
     else:
         assert lines[-1] == "none: the program bwrap cannot be run (package bubblewrap)"
+
+
+def test_a_plan_says_so(change: str, tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o777)
+    profile = tmp_path / "software.cfg"
+    profile.write_text(f"[buildout]\nparts = plain\n{section(tmp_path, 'plain', 'echo plain > out')}")
+    words = ["build", str(profile), "--plan", "--store", str(tmp_path / "store"), "--directory", str(tmp_path / "work")]
+    program = "import sys; from slapos.cli.start import main; sys.exit(main())"
+    done = elsewhere(change, sys.executable, "-c", program, *words)
+    assert done.code == 0, done.text
+    assert done.text.count("Parts are built without a sandbox: ") == 1
