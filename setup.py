@@ -53,6 +53,7 @@ setup(
         "dulwich==1.2.21",
         "zstandard==0.25.0",
         "botocore==1.44.5",
+        "cyclonedx-python-lib==11.12.0",
     ],
     extras_require={"test": TEST, "check": CHECK},
     entry_points={
@@ -66,7 +67,6 @@ setup(
             "cmmi = slapos.cookbook.cmmi:Cmmi",
             "cmake = slapos.cookbook.cmake:CMake",
             "meson = slapos.cookbook.meson:Meson",
-            "debian = slapos.cookbook.debian:Debian",
             "template = slapos.cookbook.template:Template",
             "template.jinja2 = slapos.cookbook.template:Jinja2Template",
             "wrapper = slapos.cookbook.wrapper:Wrapper",
