@@ -67,6 +67,7 @@ setup(
             "cmmi = slapos.cookbook.cmmi:Cmmi",
             "cmake = slapos.cookbook.cmake:CMake",
             "meson = slapos.cookbook.meson:Meson",
+            "debian = slapos.cookbook.debian:Debian",
             "template = slapos.cookbook.template:Template",
             "template.jinja2 = slapos.cookbook.template:Jinja2Template",
             "wrapper = slapos.cookbook.wrapper:Wrapper",
