@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from slapos.build.jobserver import one_by_one, shared_descriptors
-from slapos.build.sandbox import Sandbox
+from slapos.build.sandbox import MORE_PROCESSES, Sandbox
 from slapos.build.symptoms import Failure, explained
 from slapos.build.watch import BuildLimits, Watch
+from slapos.system.cgroups import bounded_processes, joined
 from slapos.system.limits import Limits
 from slapos.system.processes import Launch, start
 
@@ -47,9 +49,11 @@ class CommandLog:
         self.note(f"# cd {self.seen(directory)}\n$ {' '.join(command)}")
         environment = one_by_one(self.environment) if alone else self.environment
         launch = Launch(directory=directory, environment=environment, umask=0o022, limits=self._of_kernel())
-        words = self.sandbox.wrap(command, directory) if self.sandbox else command
-        started = start(words, launch=launch, output=self.path, keep=shared_descriptors(environment))
-        ending = Watch(started, self.limits, self.path, directory, confined=self.sandbox is not None).wait()
+        words = self.sandbox.wrap(command, directory) if self.sandbox else list(command)
+        with self._bounded() as group:
+            keep = shared_descriptors(environment)
+            started = start(joined(group, words), launch=launch, output=self.path, keep=keep)
+            ending = Watch(started, self.limits, self.path, directory, confined=self.sandbox is not None).wait()
         if ending.code != 0 or ending.reason:
             tail = last_lines(self.path)
             raise explained(Failure(_shown(command), ending, tail, self.path, self.limits, self.sandbox))
@@ -61,6 +65,12 @@ class CommandLog:
     def shell(self, text: str, directory: str, alone: bool = False) -> None:
         """Run shell text that the packager wrote, stopping at the first command that fails."""
         self.run(["/bin/sh", "-ec", text], directory, alone)
+
+    def _bounded(self) -> AbstractContextManager[str]:
+        """For root, whom no other limit of the kernel on processes stops; a little above ours."""
+        if os.geteuid() != 0 or self.sandbox is None:
+            return nullcontext("")
+        return bounded_processes(self.limits.processes + MORE_PROCESSES)
 
     def _of_kernel(self) -> Limits:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -26,7 +26,7 @@ SCRATCH = ".tmp"
 
 USER = 1000
 _MEMORY_FILES = 256 * 1024 * 1024
-_MORE_PROCESSES = 100
+MORE_PROCESSES = 100
 
 ENVIRONMENT: Mapping[str, str] = {
     "HOME": BUILD_DIRECTORY,
@@ -84,7 +84,7 @@ class Sandbox:
         """
         if _linux() < (5, 14) or not self.view.holds("/usr/bin/prlimit"):
             return []
-        return ["prlimit", f"--nproc={self.limits.processes + _MORE_PROCESSES}", "--"]
+        return ["prlimit", f"--nproc={self.limits.processes + MORE_PROCESSES}", "--"]
 
     def seen(self, path: str) -> str:
         """What ``path`` is called inside."""
