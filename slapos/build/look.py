@@ -96,7 +96,7 @@ def _cache(release: Release) -> CacheClient | None:
     from slapos.build.cache.settings import CacheSettings
     from slapos.build.store.store import Store
 
-    return CacheClient(CacheSettings.from_options(release.options), Store(release.stores))
+    return CacheClient(CacheSettings.from_options(release.options), store=Store(release.stores))
 
 
 @contextlib.contextmanager

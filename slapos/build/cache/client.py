@@ -49,7 +49,7 @@ class CacheClient:
     ``refusals`` are the errors of what was asked and not taken; a part that a cache does not have is none.
     """
 
-    def __init__(self, settings: CacheSettings, store: Store | None = None) -> None:
+    def __init__(self, settings: CacheSettings, *, store: Store | None = None) -> None:
         """:class:`InputError` for a URL or key that is none; :meth:`lookup` leaves out what cannot lie in ``store``."""
         self.settings = settings
         self.store = store

@@ -138,15 +138,29 @@ class _Adapter(HTTPAdapter):
     """Can end an answer whose first lines come so slowly that no time limit between two bytes meets it."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._live: WeakSet[Any] = WeakSet()
+        super().__init__()
 
-    def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
-        """The pool of connections of a server; it tells us of each that it makes."""
-        pool: Any = super().get_connection_with_tls_context(*arguments, **named)
-        if not issubclass(pool.ConnectionCls, _Told):
-            pool.ConnectionCls = type("Told", (_Told, pool.ConnectionCls), {"live": self._live})
-        return pool
+    def init_poolmanager(self, *arguments: Any, **named: Any) -> None:
+        """As in the base; its connections are known to us."""
+        super().init_poolmanager(*arguments, **named)
+        self._know(self.poolmanager)
+
+    def proxy_manager_for(self, *arguments: Any, **named: Any) -> Any:
+        """As :meth:`init_poolmanager`, through a proxy."""
+        manager = super().proxy_manager_for(*arguments, **named)
+        self._know(manager)
+        return manager
+
+    def _know(self, manager: Any) -> None:
+        pools = manager.pool_classes_by_scheme
+        manager.pool_classes_by_scheme = {scheme: self._told(pool) for scheme, pool in pools.items()}
+
+    def _told(self, pool: Any) -> Any:
+        if issubclass(pool.ConnectionCls, _Told):
+            return pool
+        connection = type("Told", (_Told, pool.ConnectionCls), {"live": self._live})
+        return type("ToldPool", (pool,), {"ConnectionCls": connection})
 
     @contextmanager
     def cut_at(self, deadline: float) -> Iterator[None]:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 
 from slapos.build.cache.http_place import HttpPlace
 from slapos.build.cache.places import Bound, read_bytes, read_file
-from slapos.model.errors import HyperopenxError, InputError, NotFound
+from slapos.model.errors import BuildFailed, HyperopenxError, InputError, NotFound
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class NetworkCache:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if not right:
             os.unlink(temporary)
-            raise InputError(
+            raise BuildFailed(
                 f"{self._settings.cache_url} has other bytes than the name {digest[:16]}… says.",
                 reference="wrong-checksum",
                 context={"cache": self._settings.cache_url, "sha512": digest},

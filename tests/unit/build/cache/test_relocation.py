@@ -116,7 +116,7 @@ def test_a_path_in_a_program_is_not_replaced_by_a_longer_one(stage: Stage, decla
         assert "written into bin/one" in client.refusals[0].message
         assert not list(store.parts())
         assert client.lookup("one", made_from.digest) is not None
-        assert CacheClient(client.settings, store).lookup("one", made_from.digest) is None  # a plan says: build
+        assert CacheClient(client.settings, store=store).lookup("one", made_from.digest) is None  # a plan says: build
 
 
 def test_without_patchelf_it_is_built(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
