@@ -1,8 +1,8 @@
 """Waits for a command of a build and ends it when it takes more than it may: time, processes, disk.
 
-No limit of the kernel says that a program hangs, and a quota of the disk needs rights.  So somebody looks, twenty times a
-second, at two numbers that cost nothing (tasks of the machine, free bytes), and only when one of them moved far does he
-count what belongs to this command.  A command that ended by a limit leaves no process.
+No limit of the kernel says that a program hangs, and a quota of the disk needs rights.  So somebody looks, twenty times
+a second, at two numbers that cost nothing (tasks of the machine, free bytes), and only when one of them moved far does
+he count what belongs to this command.  A command that ended by a limit leaves no process.
 """
 
 from __future__ import annotations
