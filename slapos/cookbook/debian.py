@@ -10,16 +10,14 @@ import glob
 import os
 import re
 import shlex
-from typing import ClassVar
 
 from slapos.build.debian_package import merge, unpack_package
 from slapos.build.fetch.debian_packages import Pinned
 from slapos.build.fetch.sources import DEB
-from slapos.build.recipe import Description, Ingredients, OptionsView, Profile, Recipe, Source
-from slapos.build.store.site import site_of
+from slapos.build.recipe import Description, OptionsView, Source
 from slapos.cookbook.download import fetcher_of
+from slapos.cookbook.packaged import PackagedRecipe, location_of
 from slapos.cookbook.script import exec_script
-from slapos.model.errors import BuildFailed
 from slapos.system.removal import remove_tree
 
 _LINE = re.compile(r"([a-z0-9][a-z0-9+.-]+)=(\S+) ([0-9a-f]{64}) (\S+\.deb)")
@@ -29,30 +27,17 @@ _LIBRARIES = ("lib", "lib64", "usr/lib", "usr/lib64")
 _LOADERS = ("lib64/ld-linux*.so.*", "lib/ld-linux*.so.*", "usr/lib64/ld-linux*.so.*", "usr/lib/ld-linux*.so.*")
 
 
-class Debian(Recipe):
+class Debian(PackagedRecipe):
     """Gives ``location`` and ``bin-directory``, where the wrappers are."""
-
-    stored: ClassVar[bool] = True
-    compiles: ClassVar[bool] = False
 
     @classmethod
     def describe(cls, name: str, options: OptionsView) -> Description:
-        location = os.path.normpath(
-            os.path.join(options.directory, options.text("location", f"{options.parts_directory}/{name}"))
-        )
+        location = location_of(name, options)
         sources = [_source(options, pinned) for pinned in pinned_packages(options)]
         return Description({"location": location, "bin-directory": f"{location}/wrapped"}, tuple(sources))
 
-    @classmethod
-    def ingredients(cls, name: str, options: OptionsView, profile: Profile) -> Ingredients:
-        return Ingredients()
-
-    def install(self) -> list[str]:
-        self.place = site_of(self)
-        self.place.make(self._produce)
-        return self.place.owned
-
-    def _produce(self, work: str) -> None:
+    def produce(self, work: str) -> None:
+        """Unpack all, then write the wrappers."""
         self.stage("fetch")
         fetcher = fetcher_of(self.buildout, self.directory)
         fetched = [fetcher.fetch(source) for source in self.description.sources]
@@ -64,7 +49,6 @@ class Debian(Recipe):
             merge(one, tree)
             remove_tree(one)
         self._wrap(tree)
-        self._check_promises(tree)
         self.place.put(tree)
 
     def _wrap(self, tree: str) -> None:
@@ -115,17 +99,6 @@ class Debian(Recipe):
                 raise self.error("environment", f"has NAME=value lines, not {line[:60]!r}.", reference="invalid-option")
             found.append(f"{name.strip()}={shlex.quote(value.strip().replace('@@LOCATION@@', self.place.location))}")
         return found
-
-    def _check_promises(self, tree: str) -> None:
-        location = self.place.location
-        for line in self.lines("promises", ()):
-            path = line.replace("@@LOCATION@@", location)
-            if not os.path.exists(tree + path.removeprefix(location) if path.startswith(f"{location}/") else path):
-                raise BuildFailed(
-                    f"{self.name}: {path} is promised and is in none of the packages.",
-                    reference="broken-promise",
-                    context={"missing": [path]},
-                )
 
 
 def pinned_packages(options: OptionsView) -> list[Pinned]:
