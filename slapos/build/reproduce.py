@@ -23,6 +23,7 @@ from slapos.build.store.building import Building, make_read_only
 from slapos.build.store.content import walk
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import PartRecord
+from slapos.build.store.site import Stored
 from slapos.build.store.store import Store
 from slapos.build.tree_difference import TreeDifference, first_difference
 from slapos.model.errors import BuildFailed, InputError, MachineError, from_data
@@ -80,9 +81,15 @@ class _Trial(Building):
 class _TrialStore(Store):
     """A store that has all parts but the one that is tried."""
 
-    def __init__(self, store: Store, way: Circumstances) -> None:
-        super().__init__(store.roots)
+    def __init__(self, stored: Stored, way: Circumstances) -> None:
+        super().__init__(stored.store.roots)
+        self.tried = stored
         self.way = way
+
+    def find(self, part: str, digest: str) -> str | None:
+        """See :meth:`Store.find`."""
+        tried = (self.tried.inputs.part, self.tried.inputs.digest)
+        return None if (part, digest) == tried else super().find(part, digest)
 
     @contextmanager
     def building(self, part: str, digest: str, patience: float = 0.0) -> Iterator[Building | None]:
@@ -91,7 +98,7 @@ class _TrialStore(Store):
             root=self.root,
             part=part,
             digest=digest,
-            location=self.location(part, digest),
+            location=self.tried.location,
             user=self.way.user,
             directory=self.way.directory,
         )
@@ -152,8 +159,8 @@ def _scratch_root(buildout: Buildout) -> str:
 def _built(buildout: Buildout, section: Options, way: Circumstances) -> float:
     """The seconds that it took, in a process of its own; the tree lies below the directory of ``way``."""
     stored = section.stored
-    assert stored is not None and buildout.store is not None
-    trial = dataclasses.replace(stored, store=_TrialStore(buildout.store, way))
+    assert stored is not None
+    trial = dataclasses.replace(stored, store=_TrialStore(stored, way))
     log = os.path.join(buildout._buildout_dir, ".build-log", f"{section.name}.log")
 
     def run(say: Say) -> None:
