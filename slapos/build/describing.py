@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from slapos.build.graph import AFTER, Graph, Link, PartNode
-from slapos.build.options import Origin
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
 from slapos.build.profile.expression import BadReference, Reference, compiled
 from slapos.build.profile.failure import as_error
@@ -14,6 +13,7 @@ from slapos.build.profile.names import RecipeTable
 from slapos.build.profile.parts import listed_part
 from slapos.build.profile.section import Options
 from slapos.build.values import MARKER, Value, as_text
+from slapos.model.profiles import Origin
 
 _OF_ITS_OWN = frozenset({"_profile_base_location_", "_buildout_section_name_"})
 

@@ -11,11 +11,9 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from slapos.build.options import Origin
-from slapos.build.recipe import Source
 from slapos.build.store.inputs import Inputs
-from slapos.build.values import Value
 from slapos.model.errors import HyperopenxError, from_data
+from slapos.model.profiles import Origin, Source
 
 AFTER = "<part-dependencies>"
 """The option that ``=> name`` in a section stands for."""
@@ -58,8 +56,8 @@ class PartNode:
 
     name: str
     recipe: str = ""
-    options: Mapping[str, Value] = field(default_factory=dict)
-    outputs: Mapping[str, Value] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
     uses: tuple[str, ...] = ()
     origin: Origin | None = None

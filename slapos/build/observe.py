@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from slapos.build.fetch.sizes import sizes_of
 from slapos.build.graph import Graph, PartNode
 from slapos.build.plan import Observed
-from slapos.build.recipe import Source
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import PartRecord, read_part_record
 from slapos.build.store.store import Store
+from slapos.model.profiles import Source
 
 if TYPE_CHECKING:
     from slapos.build.cache.client import Offer
@@ -60,7 +60,7 @@ def observe(
     return Observed(
         present=present,
         cached=cached,
-        former=former,
+        former={part: old.inputs for part, old in former.items()},
         released=frozenset(part for part, old in former.items() if (released or {}).get(part) == old.inputs.digest),
         known=looked.known(former.values()),
         missing=_missing([node for node in absent if node.name not in cached], places),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from slapos.build.values import Value, as_text
 from slapos.model.errors import ProfileError
+from slapos.model.profiles import Origin
+
+__all__ = ["FALSE", "REQUIRED", "TRUE", "OptionsView", "Origin", "Required", "profile_error"]
 
 TRUE: Final = frozenset({"true", "yes", "y", "1", "on"})
 FALSE: Final = frozenset({"false", "no", "n", "0", "off", ""})
@@ -20,17 +22,6 @@ class Required:
 
 
 REQUIRED: Final = Required()
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The file (path or URL) and line, counted from 1, that gave an option its last value."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 def profile_error(

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from slapos.build.graph import Graph, PartNode
 from slapos.build.store.inputs import Difference, Inputs, differences
-from slapos.build.store.record import PartRecord
 
 State = Literal["present", "cached", "build", "private", "opaque", "problem"]
 
@@ -31,15 +30,15 @@ class Observed:
     """What is there already.
 
     ``present``: part → its location in a store; ``cached``: part → bytes to fetch from the binary cache; ``former``:
-    part → what it was when it was last made, for this release if that is known, else for any; ``released``: parts of
-    which ``former`` is what this release was made with; ``known``: ``part/digest`` → what it was made from, of all that
-    these were made from, as far as the store still has it; ``missing``: part → bytes of its sources that are not on
-    this machine, None where nobody knows; ``seconds``: part → of its last build.
+    part → what it was last made from, for this release if that is known, else for any; ``released``: parts of which
+    ``former`` is what this release was made with; ``known``: ``part/digest`` → what it was made from, of all that these
+    were made from, as far as the store still has it; ``missing``: part → bytes of its sources that are not on this
+    machine, None where nobody knows; ``seconds``: part → of its last build.
     """
 
     present: Mapping[str, str] = field(default_factory=dict)
     cached: Mapping[str, int] = field(default_factory=dict)
-    former: Mapping[str, PartRecord] = field(default_factory=dict)
+    former: Mapping[str, Inputs] = field(default_factory=dict)
     released: frozenset[str] = frozenset()
     known: Mapping[str, Inputs] = field(default_factory=dict)
     missing: Mapping[str, int | None] = field(default_factory=dict)
@@ -171,7 +170,7 @@ def _stored_line(node: PartNode, inputs: Inputs, observed: Observed) -> PlanLine
         place = observed.present[part]
         return PlanLine(part, "present", "unchanged", 0.0, 0, inputs.digest, place)
     former = observed.former.get(part)
-    changes = changes_between(former.inputs, inputs) if former else ()
+    changes = changes_between(former, inputs) if former else ()
     line = PlanLine(
         part=part,
         state="build",
@@ -180,7 +179,7 @@ def _stored_line(node: PartNode, inputs: Inputs, observed: Observed) -> PlanLine
         download_bytes=observed.missing.get(part),
         digest=inputs.digest,
         location=location,
-        former=former.inputs.digest if former else "",
+        former=former.digest if former else "",
         changes=changes,
     )
     if part in observed.cached:
@@ -188,7 +187,7 @@ def _stored_line(node: PartNode, inputs: Inputs, observed: Observed) -> PlanLine
     return line
 
 
-def _reason(part: str, former: PartRecord | None, changes: list[Difference], observed: Observed) -> str:
+def _reason(part: str, former: Inputs | None, changes: list[Difference], observed: Observed) -> str:
     if former is None:
         return "it was never built here"
     if not changes:

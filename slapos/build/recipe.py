@@ -22,18 +22,9 @@ from typing import Any, ClassVar, Protocol
 from slapos.build.options import REQUIRED, OptionsView, Required
 from slapos.build.values import Value, checked
 from slapos.model.errors import ProfileError
+from slapos.model.profiles import Source
 
 __all__ = ["Description", "Ingredients", "OptionsView", "Recipe", "Source", "Value", "identity"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file to fetch: ``url``, then ``mirrors`` in order; bytes are right when one of the ``sha256`` matches."""
-
-    url: str
-    sha256: tuple[str, ...]
-    mirrors: tuple[str, ...] = ()
-    filename: str = ""
 
 
 @dataclass(frozen=True)

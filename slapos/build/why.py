@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from slapos.build.graph import Graph, Link, PartNode
-from slapos.build.options import Origin
 from slapos.build.plan import Observed, Plan, PlanLine, changes_between, own_reasons
 from slapos.build.store.inputs import Difference, Inputs
 from slapos.build.store.record import PartRecord
+from slapos.model.profiles import Origin
 
 _WRITTEN_AS: Mapping[str, str] = {"source": "sha256", "patch": "patches", "recipe": "recipe", "identity": "recipe"}
 """Kind of a difference → the option that holds it; of an option its own name."""

@@ -11,10 +11,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from slapos.build.graph import Graph
-from slapos.build.options import Origin
 from slapos.build.plan import Plan, PlanLine, is_plain
 from slapos.build.why import Cause, Explanation
 from slapos.cli.views import duration, fields, short_release
+from slapos.model.profiles import Origin
 
 COLOURS = {
     "present": "green", "cached": "cyan", "build": "yellow", "private": "dim", "opaque": "magenta", "problem": "red",

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from slapos.build.graph import Graph, Link, PartNode
-from slapos.build.options import Origin
 from slapos.build.plan import Observed, Plan, PlanLine, make_plan
 from slapos.build.store.inputs import Inputs
-from slapos.build.store.record import PartRecord
 from slapos.build.why import explain
+from slapos.model.profiles import Origin
 
 LOW = Inputs("low", "r:x", "interface=1 source=0", options={"flags": "-O2"})
 OLD_LOW = dataclasses.replace(LOW, options={"flags": "-O1"})
@@ -53,8 +52,8 @@ def planned(**observed: Any) -> dict[str, PlanLine]:
     return {line.part: line for line in make_plan(GRAPH, Observed(**observed)).lines}
 
 
-def records(*inputs: Inputs) -> Mapping[str, PartRecord]:
-    return {item.part: PartRecord(inputs=item, built_at=1.0) for item in inputs}
+def records(*inputs: Inputs) -> Mapping[str, Inputs]:
+    return {item.part: item for item in inputs}
 
 
 def test_each_part_has_a_state_and_a_reason() -> None:
