@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario fuzz killed order parts master peers check lint format types imports sizes docs unit components reproducible clean
+.PHONY: help up down status test scenario fuzz killed order parts master peers check lint format types imports sizes catalogue docs unit components reproducible clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ master: ## How many requests our master and slapproxy serve, and what each keeps
 peers: ## Make the root with the real SlapOS that tests/interop runs against (as root; minutes)
 	@tests/interop/peers.sh make
 
-check: lint types imports sizes docs ## Run every check below; a commit passes them all
+check: lint types imports sizes catalogue docs ## Run every check below; a commit passes them all
 	@echo "check: all passed"
 
 lint: ## Style and format (ruff)
@@ -67,6 +67,10 @@ imports: ## Who may import whom (import-linter, with the table of the architectu
 sizes: ## Sizes, names, handlers, pages: what tests/architecture asserts
 	@echo "sizes"
 	@$(BIN)/pytest -q tests/architecture
+
+catalogue: ## Checksums, layout, schemas, references of components, stacks and releases (slapos lint)
+	@echo "catalogue"
+	@found=$$($(BIN)/slapos lint .) || { printf '%s\n' "$$found"; exit 1; }
 
 docs: ## Build the documentation into docs/_build/html; a warning is an error
 	@echo "docs"
