@@ -10,7 +10,7 @@ from slapos.testing.components import Component
 def test_a_log(component: Component, tmp_path: Path) -> None:
     log, configuration = tmp_path / "access.log", tmp_path / "logrotate.conf"
     log.write_text("a line\n" * 100)
-    configuration.write_text(f"{log} {{\n  size 100\n  rotate 2\n  nocreate\n}}\n")
+    configuration.write_text(f"{log} {{\n  size 100\n  rotate 2\n  nocreate\n  missingok\n}}\n")
     configuration.chmod(0o644)
     command = [component.path("sbin/logrotate"), "--state", str(tmp_path / "state"), str(configuration)]
     for _ in range(2):
