@@ -4,6 +4,9 @@ A path inside a program can be replaced in place by one that is not longer.  By 
 moves only when its section says ``relocatable = true``, because somebody saw it run without what was compiled in.  In
 the place of such a path comes one as long below ``/dev/null``, where nothing can ever be: the former place may belong
 to somebody else some day.
+
+In place means that neither the length nor the end (``/<digest>``) of a path changes: a linker lets a program's other
+texts begin within a longer one that ends alike, and formats that are not C strings know the lengths of theirs.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from slapos.build.store.inputs import RELOCATABLE
 from slapos.model.errors import BuildFailed
 from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, check_run
 
-_NOWHERE = b"/dev/null/moved"
+_NOWHERE = b"/dev/null/"
 _INTERPRETER_LINE = 255  # bytes of the first line of a script that Linux reads
 _SECONDS = 60.0
 
@@ -154,30 +157,36 @@ def _run_paths(path: str) -> RunPaths:
 
 
 def _change_compiled(path: str, relocation: Relocation) -> None:
-    """Run paths first; then texts that end with a zero byte, in place, where the new one is not longer."""
+    """Run paths first; what is left in place."""
     with open(path, "rb") as stream:
         is_elf = stream.read(len(MAGIC)) == MAGIC
     if is_elf:
         _change_run_path(path, relocation)
-    if relocation.lengthens:
-        _disable(path, relocation)
-        return
+    _change_in_place(path, relocation)
+
+
+def _change_in_place(path: str, relocation: Relocation) -> None:
     with open(path, "rb") as stream:
         data = stream.read()
-    texts = re.compile(b"(?:" + relocation.pattern.pattern + rb")[^\0]*(?=\0)")
-    _write(path, texts.sub(lambda found: relocation.replaced(found[0]).ljust(len(found[0]), b"\0"), data))
+    new = {os.fsencode(old): in_place(os.fsencode(old), os.fsencode(place)) for old, place in relocation.moves.items()}
+    _write(path, relocation.pattern.sub(lambda found: new[found[0]], data))
 
 
-def _disable(path: str, relocation: Relocation) -> None:
-    """What cannot be replaced leads nowhere; each byte stays where it is."""
-    with open(path, "rb") as stream:
-        data = stream.read()
-    _write(path, relocation.pattern.sub(lambda found: nowhere(len(found[0])), data))
-
-
-def nowhere(length: int) -> bytes:
-    """A path of so many bytes at which nothing can ever be."""
-    return _NOWHERE[:length].ljust(length, b"-")
+def in_place(old: bytes, new: bytes) -> bytes:
+    """What is written over the location ``old``, as long and with the same end: ``new`` with more slashes where it
+    fits, else a path at which nothing can ever be."""
+    root, part, digest = new.rsplit(b"/", 2)
+    if len(new) <= len(old):
+        return root + b"/" * (len(old) - len(new) + 1) + part + b"/" + digest
+    end = b"/" + old.rpartition(b"/")[2]
+    if len(old) < len(_NOWHERE) + len(end):
+        raise BuildFailed(
+            f"{os.fsdecode(old)} is too short a path for anything to take its place in a program.",
+            reference="not-relocatable",
+            context={"location": os.fsdecode(old)},
+            hint="It is built here instead.",
+        )
+    return _NOWHERE.ljust(len(old) - len(end), b"-") + end
 
 
 def _keep(path: str, relocation: Relocation) -> None:
@@ -190,7 +199,7 @@ _CHANGES = {
     RUN_PATH: _change_run_path,
     BYTECODE: _keep,
     COMPILED: _change_compiled,
-    OTHER: _disable,
+    OTHER: _change_in_place,
 }
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from slapos.build.cache.client import CacheClient
 from slapos.build.cache.elf import run_paths
-from slapos.build.cache.relocate import nowhere
+from slapos.build.cache.relocate import in_place
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.store import Store
+from slapos.model.errors import BuildFailed
 from slapos.system.processes import check_run
 from tests.unit.build.cache.stage import Stage, build, inputs
 
@@ -95,7 +96,9 @@ def test_a_path_in_a_program_is_replaced_by_a_shorter_one(stage: Stage) -> None:
     store = moved(stage, "s")
     assert stage.client().pull("one", made_from.digest, store)
     location = store.location("one", made_from.digest)
-    assert check_run([f"{location}/bin/one"]).text == f"{location}/etc:{location}/lib\n"
+    told = check_run([f"{location}/bin/one"]).text
+    assert [os.path.normpath(path) for path in told.strip().split(":")] == [f"{location}/etc", f"{location}/lib"]
+    assert len(told) == len(place) + 1  # with slashes: no byte of the program has another place
 
 
 @pytest.mark.parametrize("declared", [False, True])
@@ -109,7 +112,9 @@ def test_a_path_in_a_program_is_not_replaced_by_a_longer_one(stage: Stage, decla
     assert client.pull("one", made_from.digest, store) == declared
     if declared:
         location = store.location("one", made_from.digest)
-        assert check_run([f"{location}/bin/one"]).text == f"{nowhere(len(place) - 4).decode()}/etc\n"
+        told = check_run([f"{location}/bin/one"]).text
+        assert told.startswith("/dev/null/-") and told.endswith(f"-/{made_from.digest}/etc\n")
+        assert len(told) == len(place) + 1
         assert os.fsencode(stage.top / "builder") not in Path(location, "bin/one").read_bytes()
     else:
         assert [error.reference for error in client.refusals] == ["not-relocatable"]
@@ -163,3 +168,27 @@ def test_run_paths_of_what_is_no_program() -> None:
     for data in (b"", b"\x7fELF", b"\x7fELF\2\1" + b"\xff" * 200, b"#!/bin/sh\n"):
         assert run_paths(data).run_path == b""
     assert run_paths(Path("/bin/sh").read_bytes()).interpreter.startswith(b"/lib")
+
+
+def test_texts_that_share_their_end_with_a_path(stage: Stage) -> None:
+    """A linker keeps ``"6"`` as the end of a path that ends with it."""
+    made_from = inputs("one", options={"relocatable": "true"})
+    place = f"{stage.builder.roots[0]}/one/{made_from.digest}"
+    code = f'#include <stdio.h>\nint main(void) {{ puts("{place}"); puts("{made_from.digest[-1]}"); return 0; }}\n'
+    program = compiled(stage.top / "scratch", "one", code, "-O2", "-Wl,-O2")
+    assert program.count(made_from.digest.encode()) == 1
+    one(stage, {"bin/one": program}, made_from.options)
+    store = moved(stage, "a/much/longer/path")
+    assert stage.client().pull("one", made_from.digest, store)
+    told = check_run([f"{store.location('one', made_from.digest)}/bin/one"]).text
+    assert told.splitlines()[1] == made_from.digest[-1]
+
+
+def test_in_place() -> None:
+    old = b"/a/store/part/" + b"0" * 32
+    assert in_place(old, b"/s/part/" + b"0" * 32) == b"/s///////part/" + b"0" * 32
+    assert in_place(old, old) == old
+    longer = in_place(old, b"/a/longer/store/part/" + b"0" * 32)
+    assert (len(longer), longer[:10], longer[-33:]) == (len(old), b"/dev/null/", old[-33:])
+    with pytest.raises(BuildFailed, match="too short a path"):
+        in_place(b"/s/p/" + b"0" * 32, b"/longer/p/" + b"0" * 32)
