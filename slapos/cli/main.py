@@ -33,6 +33,7 @@ COMMANDS = (
     Entry("build", f"{_C}.build:build", "Build a release on this machine, or say what that would do."),
     Entry("why", f"{_C}.why:why", "Say why a part of a release would be built, or not."),
     Entry("lint", f"{_C}.lint:lint", "Check a catalogue of components, stacks and releases."),
+    Entry("lock", f"{_C}.lock:lock", "Refresh what a profile pins: versions, sha256, Debian packages."),
     Entry("sbom", f"{_C}.sbom:sbom", "Write the bill of materials of a built release (CycloneDX 1.6)."),
     Entry("cache", f"{_C}.cache.group:cache", "Share built parts: push, pull, sign, serve."),
     Entry("store", f"{_C}.store.group:store", "Look into the stores of built parts, and clean them up."),
