@@ -91,7 +91,7 @@ class SourceRecipe(Recipe):
         staged = stage + self.place.location
         if os.path.isdir(staged):
             self.place.put(staged)
-        elif not _holds_something(self.place.now(self.place.location)):
+        elif not _is_made(self.place.now(self.place.location), was_there=self.place.sandbox is not None):
             raise BuildFailed(
                 f"{self.name}: {command} did not make {self.place.location}.",
                 reference="nothing-installed",
@@ -178,5 +178,6 @@ def environment_section(options: OptionsView) -> str:
     return given[0] if len(given) == 1 and "=" not in given[0] else ""
 
 
-def _holds_something(directory: str) -> bool:
-    return os.path.isdir(directory) and bool(os.listdir(directory))
+def _is_made(directory: str, *, was_there: bool) -> bool:
+    """A sandbox needs the directory before anything is made: empty, it is nothing."""
+    return os.path.isdir(directory) and (not was_there or bool(os.listdir(directory)))
