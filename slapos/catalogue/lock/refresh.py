@@ -186,7 +186,8 @@ def _first(part: str, places: Sequence[str], bring: Bring) -> str:
     raise Unavailable(
         f"The source of [{part}] cannot be had: {' '.join(tried)}",
         reference="source-unreachable",
-        context={"part": part, "places": list(places)},
+        context={"part": part, "places": ", ".join(places)},
+        hint="A pin is made from upstream's own bytes; what debian: mirrors have is found by its digest.",
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from slapos.build.fetch.profiles import ProfileReader
@@ -34,8 +35,8 @@ def gather(release: Release, read: Read | None = None) -> BuiltRelease:
     read = read or ProfileReader(keep=False)
     record = _record(release)
     texts = _unchanged(record, read)
-    wanted = Wanted(profile=release.profile, directory=release.directory, overrides=release.overrides)
-    graph = read_graph_apart(wanted)
+    overrides = release.overrides if record.stored else {}  # a release without a store keeps all in its directory
+    graph = read_graph_apart(Wanted(profile=release.profile, directory=release.directory, overrides=overrides))
     problem = graph.first_error()
     if problem is not None:
         raise problem
@@ -146,7 +147,7 @@ class _Gathering:
             header=self._header(node),
             sources=node.sources,
             used=stored.sources if stored else (),
-            patches=stored.inputs.patches if stored else (),
+            patches=stored.inputs.patches if stored else tuple(self._patches(node)),
             needs=tuple(sorted(self._needs(node) - {node.name})),
             runs=runs,
             digest=stored.inputs.digest if stored else "",
@@ -164,6 +165,14 @@ class _Gathering:
 
     def _version(self, node: PartNode, stored: PartRecord | None) -> str:
         return (stored.inputs.options.get("version") if stored else None) or as_text(node.options.get("version", ""))
+
+    def _patches(self, node: PartNode) -> Iterator[tuple[str, str]]:
+        """Of a part that has no record of its own: as the profile names them, with the bytes that the build read."""
+        read = {profile.location: profile.sha256 for profile in self.record.profiles}
+        for line in as_text(node.options.get("patches", "")).split("\n"):
+            place, _, pinned = line.strip().partition("#")
+            if place:
+                yield posixpath.basename(place), read.get(place) or pinned.removeprefix("sha256=")
 
     def _header(self, node: PartNode) -> Header:
         """Of the profile that names the part's source; a part that fetches nothing has no licence of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from slapos.catalogue.sbom.document import require_valid
+from slapos.build.look import Release
+from slapos.build.release import build_job, prepare, record_build
+from slapos.build.run import execute
+from slapos.catalogue.sbom.document import require_valid, sbom_text
+from slapos.catalogue.sbom.gather import gather
 from slapos.cli import main as entry
 from tests.functional.catalogue.small import Small, build_small
 
@@ -96,3 +101,24 @@ def test_a_store_that_lost_a_part(built: Small, tmp_path: Path, capsys: pytest.C
     assert told["reference"] == "part-not-in-store"
     assert told["context"]["part"] in {"low", "tool", "top"}
     assert "--store" in told["hint"]
+
+
+def test_a_release_without_a_store(built: Small, tmp_path: Path) -> None:
+    directory = str(tmp_path / "release")
+    release = Release(url=str(built.profile), profile=str(built.profile), directory=directory, stores=("/nowhere",))
+    prepare(directory, release.url)
+    result = execute(build_job(directory=directory, url=release.url, log=str(tmp_path / "log")))
+    record_build(directory, release.url, result)
+    told = gather(release)
+    parts = {part.name: part for part in told.parts}
+    assert {name: part.kind for name, part in parts.items()} == {
+        "low": "library",
+        "tool": "application",
+        "top": "application",
+        "page": "file",
+    }
+    low = parts["low"]
+    assert (low.digest, low.location) == ("", f"{directory}/parts/low")
+    patch = hashlib.sha256((built.low.parent / "CVE-2026-1234.patch").read_bytes()).hexdigest()
+    assert low.patches == (("CVE-2026-1234.patch", patch),)
+    require_valid(sbom_text(told))
