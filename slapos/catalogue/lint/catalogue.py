@@ -63,12 +63,12 @@ class Catalogue:
 
     @classmethod
     def at(cls, directory: str) -> Catalogue:
-        """:class:`InputError` ``no-catalogue`` when the directory has none of the folders."""
+        """:class:`InputError` ``not-a-catalogue`` when the directory has none of the folders."""
         top = os.path.realpath(directory)
         if not any(os.path.isdir(os.path.join(top, folder)) for folder in FOLDERS):
             raise InputError(
                 f"{directory} is no catalogue.",
-                reference="no-catalogue",
+                reference="not-a-catalogue",
                 context={"directory": directory},
                 hint=f"A catalogue has the directories {', '.join(FOLDERS)}, or one of them.",
             )

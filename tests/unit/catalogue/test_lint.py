@@ -177,7 +177,7 @@ def test_a_profile_that_is_no_text(top: Path) -> None:
 def test_what_is_no_catalogue(tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         Catalogue.at(str(tmp_path))
-    assert raised.value.reference == "no-catalogue"
+    assert raised.value.reference == "not-a-catalogue"
 
 
 def test_the_command(top: Path, capsys: pytest.CaptureFixture[str]) -> None:
