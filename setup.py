@@ -70,6 +70,7 @@ setup(
             "meson = slapos.cookbook.meson:Meson",
             "debian = slapos.cookbook.debian:Debian",
             "venv = slapos.cookbook.venv:Venv",
+            "npm = slapos.cookbook.npm:Npm",
             "template = slapos.cookbook.template:Template",
             "template.jinja2 = slapos.cookbook.template:Jinja2Template",
             "wrapper = slapos.cookbook.wrapper:Wrapper",
