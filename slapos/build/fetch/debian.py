@@ -48,7 +48,7 @@ class AptRelease:
     kind: ClassVar[str] = "deb-src"
     index: ClassVar[str] = "Sources"
 
-    def __init__(self, directory: str, apt_directory: str) -> None:
+    def __init__(self, directory: str, *, apt_directory: str) -> None:
         self.directory = directory
         self.apt_directory = apt_directory
         self.codename = os.path.basename(directory)
@@ -193,7 +193,7 @@ class DebianArchive:
         if not names or not os.path.exists(_APT_HELPER):
             raise self._missing(package, f"this machine has no Debian {self.what.split()[0]} archive configured")
         for codename in names:
-            release = self.release(os.path.join(self.directory, codename), self.apt_directory)
+            release = self.release(os.path.join(self.directory, codename), apt_directory=self.apt_directory)
             yield release, debian_archives(archives, codename)
 
     def guesses(self, archives: list[Archive], package: str, source: Source) -> list[Record]:
