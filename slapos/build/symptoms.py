@@ -29,6 +29,7 @@ _LIBRARY = re.compile(r"cannot find -l([A-Za-z0-9_+.-]+)")
 _PROGRAM = re.compile(
     r"(?:\d+: |line \d+: |make: |env: [‘'])([A-Za-z0-9_.+-]+)['’]?: (?:command |No such file|not found)"
 )
+_SHELL = re.compile(r"^\s*\S*/[a-z]*sh: (?:line )?\d+: ")
 _PATH = re.compile(r"/[A-Za-z0-9_@%+=:,./-]*[A-Za-z0-9_@%+=-]")
 
 
@@ -192,7 +193,7 @@ def _hidden(line: str, sandbox: Sandbox) -> list[str]:
         names += [f"/usr/include/{header}" for header in _HEADER.findall(line)]
         names += [_library(name) for name in _LIBRARY.findall(line)]
         names += [shutil.which(name) or "" for name in _PROGRAM.findall(line)]
-        names += _PATH.findall(line)
+        names += _PATH.findall(_SHELL.sub("", line))  # who complains is not what is missing
     return [name for name in names if name and os.path.lexists(name) and not _exists_inside(name, sandbox)]
 
 

@@ -154,6 +154,13 @@ def test_a_file_that_is_not_declared_is_not_there(tmp_path: Path) -> None:
 
 
 @confined
+def test_a_program_that_is_nowhere_is_no_undeclared_shell(tmp_path: Path) -> None:
+    error = refused(tmp_path, "hox-no-such-program --all")
+    assert error["reference"] == "build-command-failed"
+    assert "hox-no-such-program: not found" in str(error["context"])
+
+
+@confined
 def test_a_part_that_is_not_named_is_not_there(tmp_path: Path) -> None:
     other = section(tmp_path, "other", "echo other > out")
     assert built(tmp_path, other, "other").outcome == "done"
