@@ -13,6 +13,7 @@ import pytest
 from slapos.system.processes import Launch, run, start
 from slapos.system.users import Identity, find_identity
 from slapos.testing.components import Component, build_components, touched
+from slapos.testing.waiting import wait_for
 
 TOP = Path(__file__).resolve().parents[1]
 ONLY_TOUCHED = os.environ.get("HYPEROPENX_COMPONENTS") == "touched"
@@ -84,11 +85,12 @@ def fixture_serving(tmp_path: Path) -> Callable[..., AbstractContextManager[Path
             yield output
         finally:
             os.kill(server.pid, signal.SIGTERM)
-            ended = server.ends_within(10)
-            if not ended:
+            try:
+                wait_for(lambda: server.popen.poll() is not None, 10, f"{command[0]} ends; {output.read_text()}")
+            except AssertionError:
                 os.kill(server.pid, signal.SIGKILL)
                 server.wait()
-        assert ended, f"{command[0]} did not end: {output.read_text()}"
+                raise
 
     return serving
 
