@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 
-from slapos.model.errors import MachineError
 from slapos.pki.certificates import describe
 from slapos.pki.keys import PrivateKey, key_from_pem, key_to_pem, new_key, public_bytes
 from slapos.pki.requests import make_csr, read_csr
-from slapos.system.files import atomic_write
+from slapos.system.files import atomic_write, read_file
 
 _NEW = ".new"
 _REQUEST = ".csr"
@@ -21,7 +20,7 @@ _REQUEST = ".csr"
 
 def load_key(path: str) -> PrivateKey:
     """The private key in ``path``; :class:`MachineError` ``file-unreadable`` when it cannot be read."""
-    return key_from_pem(_read(path), path)
+    return key_from_pem(read_file(path), path)
 
 
 def load_or_create_key(path: str) -> PrivateKey:
@@ -57,7 +56,7 @@ def forget_request(key_path: str) -> None:
 
 def load_text(path: str) -> str:
     """A certificate file as text."""
-    return _read(path).decode("ascii", "replace")
+    return read_file(path).decode("ascii", "replace")
 
 
 def write_certificate(path: str, pem: str) -> None:
@@ -92,16 +91,3 @@ def _fits(key_path: str, certificate_path: str) -> bool:
     if not (os.path.exists(key_path) and os.path.exists(certificate_path)):
         return False
     return public_bytes(load_key(key_path).public_key()) == describe(load_text(certificate_path)).public_key
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise MachineError(
-            f"{path} cannot be read: {error.strerror}.",
-            reference="file-unreadable",
-            context={"path": path},
-            hint="Check that the file exists and that this user may read it.",
-        ) from error

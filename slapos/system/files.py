@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
+from slapos.model.errors import MachineError
+
 
 def sync_directory(path: str) -> None:
     """Make the names in a directory durable."""
@@ -60,6 +62,20 @@ def _replace(path: str, temporary: str, data: bytes | str, mode: int, fsync: boo
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def read_file(path: str, limit: int = -1) -> bytes:
+    """The bytes of a file that a person named, at most ``limit``; ``MachineError`` ``file-unreadable`` without it."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(limit)
+    except OSError as error:
+        raise MachineError(
+            f"{path} cannot be read: {error.strerror}.",
+            reference="file-unreadable",
+            context={"path": path},
+            hint="Check that the file exists and that this user may read it.",
+        ) from error
 
 
 def write_if_changed(path: str, data: bytes | str, mode: int = 0o644) -> bool:

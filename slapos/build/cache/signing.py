@@ -17,13 +17,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from slapos.model.errors import InputError, MachineError, Refused
-from slapos.system.files import atomic_write
+from slapos.model.errors import InputError, Refused
+from slapos.system.files import atomic_write, read_file
 
 _PREFIX = "ed25519:"
 _PURPOSE = b"hyperopenx binary cache manifest 1\n"
 _SIGNATURE_BYTES = 64
 _ID_LENGTH = 32
+_KEY_FILE_LIMIT = 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class SigningKey:
     def load(cls, path: str) -> SigningKey:
         """The key in a PEM file; :class:`InputError` ``invalid-key``, :class:`MachineError` ``file-unreadable``."""
         try:
-            key = serialization.load_pem_private_key(_read(path), password=None)
+            key = serialization.load_pem_private_key(read_file(path, _KEY_FILE_LIMIT), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
@@ -124,7 +125,7 @@ def public_keys(words: Iterable[str], field: str = "keys") -> tuple[PublicKey, .
         if not word.startswith("/"):
             found[public_key(word, field)] = None
             continue
-        for line in _read(word).decode("utf-8", "replace").splitlines():
+        for line in read_file(word, _KEY_FILE_LIMIT).decode("utf-8", "replace").splitlines():
             text = line.partition("#")[0].split()
             if text:
                 found[public_key(text[0], word)] = None
@@ -197,16 +198,3 @@ class Trust:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(1024 * 1024)
-    except OSError as error:
-        raise MachineError(
-            f"{path} cannot be read: {error.strerror}.",
-            reference="file-unreadable",
-            context={"path": path},
-            hint="Check that the file exists and that this user may read it.",
-        ) from error

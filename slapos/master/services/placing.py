@@ -7,13 +7,13 @@ same however many partitions there are, and its effects.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BindParameter, Select, String, and_, bindparam, func, or_, select
 
-from slapos.master.allocation.hosts import Host, decide_host
+from slapos.master.allocation.hosts import Host, HostDecision, decide_host
 from slapos.master.allocation.place import Candidate, Decision, Surroundings, decide, quiet_since
 from slapos.master.allocation.sla import Sla, parse_sla
 from slapos.master.services import capacity, history
@@ -153,12 +153,9 @@ def _waiting_shared() -> Select[tuple[int]]:
     return waiting.order_by(instances.c.number).limit(SERVE_LIMIT)
 
 
-def wait(tx: Transaction, row: Row, decision: Decision, now: float) -> None:
+def wait(tx: Transaction, row: Row, decision: Decision | HostDecision, now: float) -> None:
     """There is no place: why not is written down, once, and whether one may come."""
-    _wait(tx, row, decision.reasons, decision.hopeless, now)
-
-
-def _wait(tx: Transaction, row: Row, reasons: Sequence[str], hopeless: bool, now: float) -> None:
+    reasons, hopeless = decision.reasons, decision.hopeless
     if json.loads(row["reasons"]) == list(reasons) and row["pending"] != hopeless:
         return
     write(
@@ -281,7 +278,7 @@ def _companion_node(tx: Transaction, row: Row, guid: str) -> str:
 def _place_shared(tx: Transaction, row: Row, sla: Sla, now: float, by: str) -> bool:
     decision = decide_host(sla, row["software_type"], _hosts(tx, row, sla))
     if not decision.host:
-        _wait(tx, row, decision.reasons, decision.hopeless, now)
+        wait(tx, row, decision, now)
         return False
     host = instance_number(decision.host)
     sentence = f"Served by {decision.host}, which has not reported yet."
