@@ -78,7 +78,7 @@ class Route:
     every event stream checks again whether its client may still listen.  ``acts``: as whom a caller on the legacy
     listener is believed to act, who has no certificate that says so.  ``brief``: a reading so short that the event
     loop can do it, or one that says itself when it may block.  ``repeated``: clients ask for the same again and
-    again, so it is tried as a reading first, and written only when something would change.
+    again, so a message that came before is tried as a reading first, and written only when something would change.
     """
 
     endpoint: Callable[[Call], Answer]

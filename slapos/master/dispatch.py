@@ -19,6 +19,7 @@ from slapos.master.field.caller import Asking, Caller, Place
 from slapos.master.field.identification import believed, proven
 from slapos.master.field.own_names import with_known_nodes
 from slapos.master.presence import Presence
+from slapos.master.recent import Recent
 from slapos.master.services import idempotency, identities
 from slapos.master.storage.blocking import may_block
 from slapos.master.storage.database import Storage
@@ -60,6 +61,7 @@ class Dispatcher:
     ) -> None:
         self.storage = storage
         self.tools = tools
+        self.recent = Recent()
         self._routes = routes
         self._presence = presence
         self._clock = clock
@@ -110,7 +112,7 @@ class Dispatcher:
 
         if not writes:
             return Done(self.read(asking, act))
-        if route.repeated and envelope.key is None:
+        if route.repeated and envelope.key is None and self.recent.came_before(method.name, envelope.body):
             unchanged = self.read_unchanged(asking, act)
             if unchanged is not None:
                 return Done(unchanged)

@@ -69,9 +69,10 @@ class FieldDoor:
             return route.endpoint(Call(tx, principal, message, time.time(), dispatcher.tools, prepared, base))
 
         if written:
-            unchanged = dispatcher.read_unchanged(asking, act) if route.repeated else None
-            if unchanged is not None:
-                return Done(encoded(unchanged))
+            if route.repeated and dispatcher.recent.came_before(route.endpoint.__name__, form):
+                unchanged = dispatcher.read_unchanged(asking, act)
+                if unchanged is not None:
+                    return Done(encoded(unchanged))
             return ToWrite(lambda tx: encoded(act(tx, dispatcher.identify(tx, asking))))
         return Done(encoded(dispatcher.read(asking, act), kept=True))
 
