@@ -49,4 +49,4 @@ class Desk:
             begun = await asyncio.get_running_loop().run_in_executor(self._pool, begin)
         if isinstance(begun, Done):
             return begun.result
-        return await asyncio.wrap_future(self._storage.submit(begun.function))
+        return await self._storage.submit(begun.function)

@@ -8,10 +8,10 @@ acknowledged is on disk whatever happens next.  Readers have connections of thei
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -60,8 +60,8 @@ class Storage:
         may_block()
         return self._writer.write(function)
 
-    def submit(self, function: Callable[[Transaction], T]) -> Future[T]:
-        """As :meth:`write`, but the result comes later; what was submitted cannot be cancelled."""
+    def submit(self, function: Callable[[Transaction], T]) -> asyncio.Future[T]:
+        """As :meth:`write`, for who runs on an event loop; what was submitted is done even when nobody waits for it."""
         return self._writer.submit(function)
 
     def read(self, function: Callable[[Transaction], T]) -> T:
