@@ -23,6 +23,7 @@ from dataclasses import dataclass
 VARIABLE = "MAKEFLAGS"
 _TOKEN = b"+"
 _AUTH = re.compile(r"--jobserver-(?:auth|fds)=(\d+),(\d+)")
+_JOBS = re.compile(r"-j(\d+) --jobserver-auth")
 _PATH = re.compile(r"--jobserver-auth=fifo:/proc/self/fd/(\d+)")
 
 
@@ -121,6 +122,12 @@ def shared_descriptors(environment: Mapping[str, str]) -> tuple[int, ...]:
 def jobs_option(environment: Mapping[str, str]) -> str:
     """The option of a make that may use all of the machine: none when it shares the pool, else ``-j<processors>``."""
     return "" if shared_slots(environment) else f"-j{processors()}"
+
+
+def most_jobs(environment: Mapping[str, str]) -> int:
+    """How many jobs a make with this environment runs at most: the size of the pool, shared with others or not."""
+    found = _JOBS.search(environment.get(VARIABLE, ""))
+    return int(found[1]) if found else processors()
 
 
 def one_by_one(environment: Mapping[str, str]) -> dict[str, str]:

@@ -32,7 +32,8 @@ class Building:
     """``work`` is an empty directory on the store's file system; ``tree`` in it is what ``finish`` puts in place.
 
     A package that can only be installed where it will lie may make ``location`` itself instead of ``tree``: without a
-    record it counts as nothing.  ``user``: the number of the user that a sandbox shows.
+    record it counts as nothing.  ``user``: the number of the user that a sandbox shows;
+    ``jobs``: how many its make may run.
     """
 
     root: str
@@ -43,6 +44,7 @@ class Building:
     sources: list[str] = field(default_factory=list)
     sandbox: str = "none: no command of this part ran in one"
     user: int = USER
+    jobs: int = 0
     origin: PartRecord | None = None  # of a part that is not built here but comes from a binary cache
 
     @property
@@ -105,6 +107,7 @@ class Building:
             location=self.location,
             builder=self.origin.builder if self.origin else builder_name(),
             fetched=self.origin.fetched if self.origin else "",
+            jobs=self.jobs,
         )
 
     def _drop_rest(self) -> None:

@@ -23,7 +23,8 @@ class PartRecord:
     ``sandbox``: ``bubblewrap`` or ``none: <reason>``; ``content``: sha256 of the tree
     (:mod:`slapos.build.store.content`) and ``size`` its bytes; ``references``: ``part/digest`` of the stored parts
     that its files name; ``location``: where it was built; ``builder``: who built it (free text); ``fetched``: the
-    binary cache that it comes from and the keys that signed it, empty when it was built here.
+    binary cache that it comes from and the keys that signed it, empty when it was built here; ``jobs``: how many its
+    make ran at most, 0 when that is not known.
     """
 
     inputs: Inputs
@@ -37,6 +38,7 @@ class PartRecord:
     location: str = ""
     builder: str = ""
     fetched: str = ""
+    jobs: int = 0
 
     @property
     def name(self) -> str:
@@ -73,6 +75,7 @@ class PartRecord:
             location=text(data["location"]),
             builder=text(data["builder"]),
             fetched=text(data.get("fetched", "")),
+            jobs=int(data.get("jobs", 0)),
         )
 
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from slapos.build.jobserver import VARIABLE
+from slapos.build.jobserver import VARIABLE, most_jobs
 from slapos.build.place import Place
 from slapos.build.recipe import Recipe
 from slapos.build.sandbox import ENVIRONMENT, Sandbox
@@ -110,6 +110,7 @@ class StoredSite:
             if building is None:
                 return
             self.building = building
+            building.jobs = most_jobs(os.environ)
             self.sandbox, building.sandbox = sandbox_for(building, inputs, self.stored.store, self.recipe)
             try:
                 produce(building.work)
