@@ -7,7 +7,7 @@ would give to others is unknown.  ``slapos.build.reading`` reads one in a forked
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -83,7 +83,14 @@ class PartNode:
 
     def as_data(self) -> dict[str, Any]:
         """JSON types."""
-        return {**asdict(self), "inputs": self.inputs.as_data() if self.inputs else None}
+        return {
+            **{item.name: getattr(self, item.name) for item in fields(self)},
+            "sources": [dict(vars(source)) for source in self.sources],
+            "origin": _origin_data(self.origin),
+            "inputs": self.inputs.as_data() if self.inputs else None,
+            "origins": {option: [dict(vars(item)) for item in all_] for option, all_ in self.origins.items()},
+            "links": [{**vars(link), "origin": _origin_data(link.origin)} for link in self.links],
+        }
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> PartNode:
@@ -167,7 +174,7 @@ class Graph:
     def as_data(self) -> dict[str, Any]:
         return {
             "profile": self.profile,
-            "listed": {part: asdict(origin) if origin else None for part, origin in self.listed.items()},
+            "listed": {part: _origin_data(origin) for part, origin in self.listed.items()},
             "parts": [node.as_data() for node in self.parts],
         }
 
@@ -182,6 +189,10 @@ class Graph:
 
 def _origin(data: Mapping[str, Any] | None) -> Origin | None:
     return Origin(**data) if data else None
+
+
+def _origin_data(origin: Origin | None) -> dict[str, Any] | None:
+    return dict(vars(origin)) if origin else None
 
 
 def _tuples(data: Mapping[str, Any], *names: str) -> dict[str, Any]:

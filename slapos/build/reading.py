@@ -10,7 +10,6 @@ import contextlib
 import gc
 import importlib
 import json
-import logging
 import os
 import select
 import signal
@@ -18,7 +17,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+import types
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -28,6 +28,24 @@ from slapos.model.errors import HyperopenxError, InternalError, Unavailable, fro
 from slapos.system.lineage import default_signals, die_with
 
 TIME_LIMIT = 300.0  # seconds
+
+
+class _NeverShown(DeprecationWarning):
+    """zc.buildout silences one of pkg_resources."""
+
+
+_INSTALLERS: Mapping[str, Mapping[str, Any]] = {
+    "distutils": {},
+    "distutils.errors": {},
+    "pip": {},
+    "pkg_resources": {"PkgResourcesDeprecationWarning": _NeverShown},
+    "setuptools": {},
+    "zc.buildout.download": {},
+    "zc.buildout.easy_install": {"realpath": os.path.realpath},
+    "zc.buildout.patches": {},
+    "zc.buildout.rmtree": {"rmtree": None},
+}
+"""Module → what zc.buildout takes out of it while it is imported."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +129,7 @@ def _settle(scratch: str, parent: int) -> None:
 
 def _answer(wanted: Wanted) -> dict[str, Any]:
     gc.disable()  # this process is gone in a moment
-    with _without_pip():
-        importlib.import_module("zc.buildout")
+    _import_buildout()
     from slapos.build.describing import read_graph
     from slapos.build.fetch.profiles import ProfileReader
     from slapos.build.profile.buildout import KNOWN_FAILURES
@@ -130,17 +147,26 @@ def _answer(wanted: Wanted) -> dict[str, Any]:
     return {"graph": graph.as_data()}
 
 
-@contextlib.contextmanager
-def _without_pip() -> Iterator[None]:
-    """zc.buildout teaches pip's index of packages about versions of Python, which takes a third of its own import; who
-    only reads installs no eggs.  Where the import fails it goes on without, and warns."""
-    logger, name = logging.getLogger("zc.buildout.patches"), "pip._internal.index.collector"
-    logger.disabled, sys.modules[name] = True, None  # type: ignore[assignment]
+def _import_buildout() -> None:
+    """What zc.buildout installs eggs with takes three quarters of its own import; who only reads installs none.
+
+    Modules stand in for it until that is done.  Where it was imported before, nothing changes.
+    """
+    if "zc.buildout" in sys.modules:
+        return
+    absent = {name: types.ModuleType(name) for name in _INSTALLERS if name not in sys.modules}
+    for name, module in absent.items():
+        vars(module).update(_INSTALLERS[name])
+    sys.modules.update(absent)
     try:
-        yield
+        package = importlib.import_module("zc.buildout")
+        for name, module in absent.items():
+            if name.startswith("zc.buildout."):
+                setattr(package, name.rpartition(".")[2], module)
+        importlib.import_module("zc.buildout.buildout")
     finally:
-        del sys.modules[name]
-        logger.disabled = False
+        for name in absent:
+            del sys.modules[name]
 
 
 def _all_of(told: int, profile: str, time_limit: float) -> bytes:

@@ -100,6 +100,7 @@ class Buildout(zc.buildout.buildout.Buildout):  # type: ignore[misc]
         self.interpreters: dict[str, Interpreter] = {}
         self._toolchain: tuple[str, ...] = ()
         self._toolchain_begun = False
+        self.toolchains: dict[tuple[str, ...], Mapping[str, str]] = {}
         self.observe: Observe = lambda part, index, total, stage: None
         self.stage: Callable[[str], None] = lambda stage: None
         self._active: list[str] = []

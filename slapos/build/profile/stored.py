@@ -6,7 +6,7 @@ nothing in it depends on the directory of one release.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from slapos.build.profile.load import base_of
@@ -18,6 +18,7 @@ from slapos.build.values import as_text
 from slapos.model.text import is_file_name
 
 if TYPE_CHECKING:
+    from slapos.build.profile.buildout import Buildout
     from slapos.build.profile.section import Options
 
 TOOLCHAIN = "toolchain"
@@ -55,9 +56,16 @@ def stored_part(section: Options) -> Stored:
         sources=tuple(source.sha256 for source in _sources(section, kind)),
         patches=ingredients.patches,
         dependencies=dependencies,
-        toolchain=host_toolchain(kind.host_packages) if kind.compiles and not compilers(section) else {},
+        toolchain=_host_toolchain(buildout, kind) if kind.compiles and not compilers(section) else {},
     )
     return Stored(store, inputs, store.location(inputs.part, inputs.digest), compilers(section))
+
+
+def _host_toolchain(buildout: Buildout, kind: type[Recipe]) -> Mapping[str, str]:
+    """The machine is looked at once in a run, for what all parts of one kind need."""
+    if kind.host_packages not in buildout.toolchains:
+        buildout.toolchains[kind.host_packages] = host_toolchain(kind.host_packages)
+    return buildout.toolchains[kind.host_packages]
 
 
 def compilers(section: Options) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -88,3 +91,30 @@ def test_a_child_that_is_killed_is_told(tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="ended without an answer"):
         read(profile=str(fifo), directory=str(tmp_path))
     timer.join()
+
+
+def test_who_has_not_imported_buildout_reads_the_same_without_what_installs_eggs(tmp_path: Path) -> None:
+    """Conditions, macros, a recipe of others: what the language needs of buildout is there."""
+    text = """\
+[buildout]
+parts = a b
+[a:sys.version_info >= (3,)]
+<= c
+[b]
+recipe = somebody.else
+x = ${a:d}
+[c]
+recipe = hyperopenx:mkdirectory
+d = ${buildout:directory}/x
+"""
+    wanted = {"profile": write_profile(tmp_path, text), "directory": str(tmp_path)}
+    program = (
+        "import json, sys\nfrom slapos.build.reading import Wanted, _answer\n"
+        "answer = _answer(Wanted(**json.loads(sys.argv[1])))\n"
+        "print(json.dumps([answer, sorted(sys.modules)]))"
+    )
+    command = [sys.executable, "-c", program, json.dumps(wanted)]
+    answer, imported = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=tmp_path).stdout)
+    assert Graph.from_data(answer["graph"]) == read(**wanted)
+    assert "zc.buildout.buildout" in imported
+    assert not {"setuptools", "pip", "pkg_resources", "zc.buildout.easy_install"} & set(imported)
