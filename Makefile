@@ -76,7 +76,7 @@ docs: ## Build the documentation into docs/_build/html; a warning is an error
 	@echo "docs"
 	@$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 
-reproducible: ## Build each component twice that changed since the table of the docs, or NAMES="xz curl", and compare
+reproducible: ## Build each component again that changed since the table of the docs, or NAMES="xz curl", and compare
 	@$(BIN)/python -m slapos.testing.reproducible $(NAMES)
 
 components: ## Compile and test every component, or NAMES="xz curl" (an hour on a small machine)

@@ -4,7 +4,7 @@
 ``.. errors::``        each stable reference of an error, its kind, and what it says
 ``.. field-recipes::`` each recipe of the field that one of ours serves
 ``.. components::``    each component with its version, licence, source, and what it is made with
-``.. reproducible::``  which components come out the same when they are built twice
+``.. reproducible::``  which components come out the same when they are built again
 """
 
 from __future__ import annotations
@@ -171,11 +171,12 @@ def component_page() -> str:
 def reproducible_page() -> str:
     """A table with a row per component that was built twice."""
     rows = json.loads((TOP / "docs/reference/reproducible.json").read_text(encoding="utf-8"))
-    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 14 11 8 49 18", ""]
-    cells = [("Component", "Version", "Files", "Two builds", "Looked at")]
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 14 11 8 41 26", ""]
+    cells = [("Component", "Version", "Files", "Two builds", "Day and most jobs of each")]
     for name, row in sorted(rows.items()):
         told = f"differ: {_escape(row['differs'])}" if row["differs"] else "the same bytes"
-        cells.append((name, row["version"] or "—", str(row["files"]), told, row["day"]))
+        builds = ", ".join(f"{day} ({jobs})" for day, jobs in zip(row["days"], row["jobs"], strict=True))
+        cells.append((name, row["version"] or "—", str(row["files"]), told, builds))
     for line in cells:
         lines += [f"   {'* ' if index == 0 else '  '}- {cell}" for index, cell in enumerate(line)]
     return "\n".join(lines) + "\n"

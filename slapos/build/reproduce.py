@@ -1,7 +1,8 @@
-"""Builds a stored part twice, in circumstances that should not matter, and compares every byte.
+"""Builds a stored part again, in circumstances that should not matter, and compares every byte.
 
-The two builds differ in their directory, the number of jobs, the user that they see and the time.  Both make the part
-for the place that it has in the store, which a sandbox lets them see; nothing is written there.
+Two builds differ in their directory, the number of jobs, the user that they see and the time.  The first is the part in
+the store, when its record says how it was made; else both are made.  A build is for the place that the part has in the
+store, which a sandbox lets it see; nothing is written there.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from slapos.build.parallel import Event, Outcome, Say, Task, run_side_by_side
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
 from slapos.build.profile.failure import as_error
 from slapos.build.profile.section import Options
-from slapos.build.sandbox import available
+from slapos.build.sandbox import USER, available
 from slapos.build.store.building import Building, make_read_only
 from slapos.build.store.content import walk
 from slapos.build.store.inputs import Inputs
-from slapos.build.store.record import PartRecord
+from slapos.build.store.record import SANDBOXED, PartRecord
 from slapos.build.store.site import Stored
 from slapos.build.store.store import Store
 from slapos.build.tree_difference import TreeDifference, first_difference
@@ -40,21 +41,46 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
+class Build:
+    """One of two: done at ``at`` (UTC epoch seconds), at most ``jobs`` at once, in ``seconds``.
+
+    ``stored``: it is the part in the store, which was there before.
+    """
+
+    at: float
+    jobs: int
+    seconds: float
+    stored: bool = False
+
+    @property
+    def day(self) -> str:
+        """UTC."""
+        return time.strftime("%Y-%m-%d", time.gmtime(self.at))
+
+    @property
+    def sentence(self) -> str:
+        """For people, without its end."""
+        jobs = "1 job" if self.jobs == 1 else f"{self.jobs} jobs"
+        return f"the one in the store, built {self.day} with at most {jobs}" if self.stored else f"one with {jobs}"
+
+
+@dataclass(frozen=True)
 class Reproduced:
-    """How two builds of a part compare: ``difference`` None when not a byte differs; ``seconds`` of each build."""
+    """How two builds of a part compare: ``difference`` None when not a byte differs."""
 
     part: str
     version: str
     difference: TreeDifference | None
     files: int
-    seconds: tuple[float, float]
+    builds: tuple[Build, Build]
 
     @property
     def sentence(self) -> str:
         """For people."""
+        compared = " and ".join(build.sentence for build in self.builds)
         if self.difference is None:
-            return f"{self.part}: two builds made the same {self.files} files, byte for byte."
-        return f"{self.part}: two builds differ. {self.difference.path}: {self.difference.sentence}."
+            return f"{self.part}: two builds made the same {self.files} files, byte for byte: {compared}."
+        return f"{self.part}: two builds differ, {compared}. {self.difference.path}: {self.difference.sentence}."
 
 
 @dataclass
@@ -107,24 +133,31 @@ class _TrialStore(Store):
 
 
 def reproduce(buildout: Buildout, part: str) -> Reproduced:
-    """Build ``part`` twice; what it needs must be in the store.
+    """Build ``part`` and compare it with the one in the store, or with another build; what it needs must be there.
 
     ``InputError`` ``not-stored`` for a part that is not; ``MachineError`` ``no-sandbox``; errors of the build.
     """
     section = _checked(buildout, part)
     scratch = tempfile.mkdtemp(prefix=f".check-{part}-", dir=_scratch_root(buildout))
     try:
-        ways = (
-            Circumstances(os.path.join(scratch, "a"), 1, 1000),
-            Circumstances(os.path.join(scratch, "another", "directory", "of", "it"), 3, 2001),
-        )
-        seconds = tuple(_built(buildout, section, way) for way in ways)
-        one, other = (os.path.join(way.directory, "work", "tree") for way in ways)
-        difference = first_difference(one, other) or _dated(one)
-        files = sum(1 for _ in walk(one))
-        return Reproduced(part, str(section.get("version", "")), difference, files, (seconds[0], seconds[1]))
+        one, first = _stored(section) or _built(buildout, section, Circumstances(os.path.join(scratch, "a"), 1, USER))
+        far = os.path.join(scratch, "another", "directory", "of", "it")
+        other, second = _built(buildout, section, Circumstances(far, 3 if first.jobs == 1 else 1, USER + 1001))
+        difference = first_difference(one, other) or _dated(other)
+        files = sum(1 for _ in walk(other))
+        return Reproduced(part, str(section.get("version", "")), difference, files, (first, second))
     finally:
         remove_tree(scratch)
+
+
+def _stored(section: Options) -> tuple[str, Build] | None:
+    """The part in the store, when it was made on this machine in a sandbox, with a number of jobs that is known."""
+    stored = section.stored
+    assert stored is not None
+    record = stored.store.record(stored.inputs.part, stored.inputs.digest)
+    if record is None or record.sandbox != SANDBOXED or not record.jobs or record.fetched:
+        return None
+    return stored.location, Build(record.built_at, record.jobs, record.total_seconds, stored=True)
 
 
 def _checked(buildout: Buildout, part: str) -> Options:
@@ -156,8 +189,8 @@ def _scratch_root(buildout: Buildout) -> str:
     return os.path.join(buildout.store.root, ".work")
 
 
-def _built(buildout: Buildout, section: Options, way: Circumstances) -> float:
-    """The seconds that it took, in a process of its own; the tree lies below the directory of ``way``."""
+def _built(buildout: Buildout, section: Options, way: Circumstances) -> tuple[str, Build]:
+    """A tree below the directory of ``way``, made by a process of its own."""
     stored = section.stored
     assert stored is not None
     trial = dataclasses.replace(stored, store=_TrialStore(stored, way))
@@ -174,7 +207,7 @@ def _built(buildout: Buildout, section: Options, way: Circumstances) -> float:
     outcome = _one(Task(section.name, run, log=log), way.slots)
     if outcome.error is not None:
         raise from_data(outcome.error)
-    return outcome.seconds
+    return os.path.join(way.directory, "work", "tree"), Build(time.time(), way.slots, outcome.seconds)
 
 
 def _one(task: Task, slots: int) -> Outcome:

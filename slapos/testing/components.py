@@ -111,13 +111,14 @@ def build_components(names: Sequence[str], top: str | os.PathLike[str]) -> dict[
     directory.mkdir(exist_ok=True)
     with locked(str(kept.directory / "components.lock"), PATIENCE, "The built components"):
         profile = directory / "components.cfg"
-        write_if_changed(str(profile), _profile(parts, kept.directory))
+        write_if_changed(str(profile), profile_of(parts, kept.directory))
         _build(directory, profile, kept.options["download_cache"])
         locations: dict[str, str] = json.loads((directory / LOCATIONS).read_text())
     return {name: Component(name, {part: locations[part] for part in parts if part in used[name]}) for name in names}
 
 
-def _profile(parts: Sequence[str], kept: Path) -> str:
+def profile_of(parts: Sequence[str], kept: Path) -> str:
+    """The text of a profile that builds ``parts`` into the store of the kept builds in ``kept``."""
     extended = "".join(f"\n  {kept}/catalogue/component/{part}/buildout.cfg" for part in parts)
     locations = "".join(f"{part} = ${{{part}:location}}\n" for part in parts)
     return (

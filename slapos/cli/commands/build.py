@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "--graph", "graph_file", type=click.Path(dir_okay=False), metavar="FILE.svg", help="Draw the plan; do nothing else."
 )
 @click.option(
-    "--check", "checked", default="", metavar="PART", help="Build PART twice and compare every byte; nothing else."
+    "--check", "checked", default="", metavar="PART", help="Build PART again and compare every byte; nothing else."
 )
 @click.option("--store", "stores", multiple=True, metavar="DIRECTORY", help="A store to take parts from; repeatable.")
 @click.option("--cache", "caches", multiple=True, metavar="URL", help="A binary cache to ask; repeatable.")
@@ -94,7 +94,7 @@ def _check(release: Release, part: str) -> None:
     from slapos.cli.site.checking import check_part
 
     look(release).line(part)
-    say(f"Building {part} twice: other directories, other times, other users, another number of jobs.")
+    say(f"Building {part} a second time: another directory, another time, another user, another number of jobs.")
     with BuildProgress.for_person() as progress:
         found = check_part(release, part, progress.take)
     require_same(found)

@@ -1,4 +1,4 @@
-"""``slapos build --check``: a part of a release is built twice, beside the release."""
+"""``slapos build --check``: a part of a release is built again, beside the release."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 
 def check_part(release: Release, part: str, on_progress: Callable[[Progress], None] | None = None) -> Reproduced:
-    """Build what ``part`` needs, and then the part twice; the error of the first part that fails is raised."""
+    """Build ``part`` and what it needs, unless the store has them, and then the part again.
+
+    The error of the first part that fails is raised.
+    """
     options = {**release.options, "parts": part}
     apart = dataclasses.replace(release, directory=f"{release.directory}.check", options=options)
     result = build_release(apart, 0, on_progress)
     if result.error is not None:
         raise from_data(result.error)
-    return _built_twice(apart, part)
+    return _built_again(apart, part)
 
 
-def _built_twice(release: Release, part: str) -> Reproduced:
+def _built_again(release: Release, part: str) -> Reproduced:
     from slapos.build.fetch.profiles import ProfileReader
     from slapos.build.profile.buildout import Buildout
     from slapos.build.reproduce import reproduce

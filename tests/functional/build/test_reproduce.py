@@ -1,9 +1,11 @@
-"""A part built twice: what must not matter does not, and what does is named."""
+"""A part built again: what must not matter does not, and what does is named."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,8 @@ from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.profile.buildout import Buildout
 from slapos.build.reproduce import Reproduced, reproduce, require_same
 from slapos.build.sandbox import available
+from slapos.build.store.record import write_record
+from slapos.build.store.store import Store
 from slapos.build.tree_difference import first_difference
 from slapos.model.errors import BuildFailed, InputError
 from tests.security.build_sandbox.hostile import built, names, section
@@ -19,10 +23,14 @@ REASON = available()
 confined = pytest.mark.skipif(bool(REASON), reason=f"no sandbox here: {REASON}")
 
 
-def checked(directory: Path, make: str, more: str = "") -> Reproduced:
-    """The part ``tool`` that runs ``make``, built twice after it was built for the store."""
+def checked(directory: Path, make: str, more: str = "", **other: Any) -> Reproduced:
+    """The part ``tool`` that runs ``make``, built again after it was built for the store; ``other`` than there was is
+    what its record says then."""
     text = section(directory, "tool", make, more)
     assert built(directory, text, "tool").outcome == "done"
+    for stored in list(Store((str(directory / "store"),)).parts()) if other else ():
+        os.chmod(stored.location, 0o755)
+        write_record(stored.location, dataclasses.replace(stored.record, **other))
     overrides = {"buildout": {"store": str(directory / "store")}}
     buildout = Buildout(
         profile=str(directory / "software.cfg"),
@@ -46,8 +54,29 @@ def test_what_does_not_matter(tmp_path: Path) -> None:
     found = checked(tmp_path, make, "version = 4.2")
     assert found.difference is None, found.sentence
     assert found.version == "4.2"
-    assert "byte for byte" in found.sentence
+    assert f"byte for byte: the one in the store, built {found.builds[0].day} with at most" in found.sentence
     require_same(found)
+    record = next(Store((str(tmp_path / "store"),)).parts()).record
+    assert (record.jobs, record.built_at) == (found.builds[0].jobs, found.builds[0].at)
+    assert {build.jobs == 1 for build in found.builds} == {False, True}
+
+
+@confined
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"jobs": 0}, id="by how many jobs is not known"),
+        pytest.param({"fetched": "https://cache.example.com"}, id="fetched"),
+        pytest.param({"sandbox": "none: there was none"}, id="without a sandbox"),
+    ],
+)
+def test_one_in_the_store_that_is_no_first_build(tmp_path: Path, other: dict[str, Any]) -> None:
+    """Both are made then, and neither is the one in the store: that one is not looked at."""
+    found = checked(tmp_path, "cat /proc/sys/kernel/random/uuid > out", **other)
+    assert [(build.stored, build.jobs) for build in found.builds] == [(False, 1), (False, 3)]
+    assert found.difference is not None
+    stored = next(Store((str(tmp_path / "store"),)).parts())
+    assert Path(stored.location, "tool").read_text().strip() not in found.sentence
 
 
 @confined
@@ -57,6 +86,7 @@ def test_what_does_not_matter(tmp_path: Path) -> None:
         pytest.param("date +%s.%N > out", "line 1 is ", id="the time"),
         pytest.param("id -u > out", "'1000', then '2001'", id="the user"),
         pytest.param("cat /proc/sys/kernel/random/uuid > out", "line 1 is ", id="chance"),
+        pytest.param('grep -o "/[^ ]*/tree" /proc/self/mountinfo > out', "another/directory", id="the directory"),
         pytest.param('echo "$$MAKEFLAGS" > out', "line 1 is ", id="the number of jobs"),
         pytest.param("date +%Y-%m-%d > out", "it holds the day of its build", id="the day"),
     ],
