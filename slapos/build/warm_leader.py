@@ -34,9 +34,14 @@ from slapos.system.proctable import (
     is_alive,
     process_table,
     start_time,
+    wait_gone,
 )
 
 LOCK_SECONDS = 10.0
+UNCLEAN = 1
+"""Exit status of a leader that could not end all that its job started."""
+EXIT_SECONDS = 1.0
+"""For a worker to end once it told its result."""
 MESSAGE_LIMIT = 32 * 1024 * 1024
 """Bytes of one message; the worker may belong to somebody hostile."""
 
@@ -65,8 +70,7 @@ def lead(connection: socket.socket, run_directory: str, server: int) -> None:
         pass  # nobody listens any more
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _end_children()
-        os._exit(0)
+        os._exit(0 if _end_children() else UNCLEAN)
 
 
 def _on_term(number: int, frame: object) -> None:
@@ -117,20 +121,29 @@ def _end_leftovers(record: Any) -> None:
     end_processes([process for process in left if process.alive and process.pid != os.getpid()], grace=1.0)
 
 
-def _end_children() -> None:
-    """End all that descends from this process, however it was detached."""
+def _end_children() -> bool:
+    """End all that descends from this process, however it was detached; whether nothing of it is left.
+
+    The reaper of its orphans has no descendants when it has no child: only else it looks at all processes.
+    """
     for _ in range(20):
+        if not _reap():
+            return True
         left = descendants(process_table(), os.getpid())
         if not left:
-            break
+            return True
         end_processes(left, grace=0.5)
-        _reap()
+    return False
 
 
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
+def _reap() -> bool:
+    """Whether there are children that have not ended."""
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 class _Watch:
@@ -162,6 +175,7 @@ class _Watch:
             os.close(reading)
         if self.result is None:
             return self._with_tail(self._died(_end_of(pid)))
+        wait_gone([(pid, start_time(pid))], EXIT_SECONDS)
         return self._with_tail(self.result)
 
     def _relay(self, reading: int) -> None:

@@ -15,13 +15,25 @@ import signal
 import socket
 import sys
 
+import jinja2
+
 from slapos.build.profile.names import preload
 from slapos.build.warm_leader import lead
 from slapos.system.lineage import adopt_orphans
 from slapos.system.proctable import descendants, end_processes, find_process, process_table
 
-_LAZY = ("encodings.idna", "jinja2.ext", "lxml.etree", "multiprocessing.connection", "requests.adapters", "sqlite3")
+_LAZY = (
+    "encodings.idna",
+    "jinja2.ext",
+    "lxml.etree",
+    "multiprocessing.connection",
+    "requests.adapters",
+    "sqlite3",
+    "slapos.slap.slap",
+)
 """Imported on first use elsewhere; after ``setuid`` that may fail (their tree may be unreadable)."""
+
+_TEMPLATE = "{% if a %}{{ a }}{% endif %}"
 
 
 class _Server:
@@ -29,6 +41,7 @@ class _Server:
         self.control = control
         self.run_directory = run_directory
         self.leaders: set[int] = set()
+        self.unclean = False  # something that a leader should have ended may be a child of ours
         self.wakeup, self.woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self) -> None:
@@ -73,17 +86,32 @@ class _Server:
     def _reap(self) -> None:
         """Collect ended leaders; what a killed one left is ended here, its reaper."""
         with contextlib.suppress(ChildProcessError):
-            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    break
                 self.leaders.discard(pid)
+                self.unclean = self.unclean or status != 0
+        if self.unclean:
+            self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """Again at each end of a process until none is found."""
         table = process_table()
-        for process in table.values():
-            if process.ppid == os.getpid() and process.alive and process.pid not in self.leaders:
-                end_processes([process, *descendants(table, process.pid)], grace=0.5)
+        orphans = [
+            process
+            for process in table.values()
+            if process.ppid == os.getpid() and process.alive and process.pid not in self.leaders
+        ]
+        self.unclean = bool(orphans)
+        for process in orphans:
+            end_processes([process, *descendants(table, process.pid)], grace=0.5)
 
     def stop(self) -> None:
         """End all jobs."""
         left = [process for pid in self.leaders if (process := find_process(pid)) is not None]
         end_processes(left, grace=10.0)
+        self.unclean = True
         self._reap()
 
 
@@ -96,6 +124,7 @@ def main(arguments: list[str]) -> int:
     for name in _LAZY:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    _warm_templates()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=descriptor) as control:
@@ -106,6 +135,12 @@ def main(arguments: list[str]) -> int:
         server.serve()
     server.stop()
     return 0
+
+
+def _warm_templates() -> None:
+    """jinja2 makes its lexer at the first template, one for each way to end a file."""
+    for keep in (False, True):
+        jinja2.Environment(keep_trailing_newline=keep).from_string(_TEMPLATE)
 
 
 if __name__ == "__main__":
