@@ -8,6 +8,7 @@ TEST = [
     "pytest-timeout==2.4.0",
     "hypothesis==6.170.15",
     "schemathesis==4.32.5",
+    "prometheus_client==0.26.0",
 ]
 
 CHECK = [

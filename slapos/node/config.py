@@ -17,6 +17,7 @@ from typing import Any
 from slapos.model.client import DIALECTS, SLAP, ClientConfig
 from slapos.model.errors import InputError, NotFound
 from slapos.model.text import is_file_name
+from slapos.node.metrics.address import parse_metrics_address
 from slapos.system.files import atomic_write
 
 _SIZE = re.compile(r"\s*(\d+)\s*([KMGT]?)B?\s*", re.IGNORECASE)
@@ -86,6 +87,7 @@ class NodeConfig:
     build_timeout: float | None = _in("hyperopenx", default=None)
     resync_period: float = _in("hyperopenx", default=300.0)
     usage_period: float = _in("hyperopenx", default=3600.0)
+    metrics: str = _in("hyperopenx", default="")
     networkcache_dir_url: str = _in("networkcache", "download-dir-url", default="")
     networkcache_cache_url: str = _in("networkcache", "download-cache-url", default="")
     networkcache_certificates: str = _in("networkcache", "signature-certificate-list", default="")
@@ -237,6 +239,7 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
     if not all(map(os.path.isabs, config.store_root)):
         raise _invalid("[hyperopenx] store_root", " ".join(config.store_root), "absolute paths")
     _check_master(config)
+    parse_metrics_address(config.metrics, "/metrics.sock")
     if not 1 <= config.node_number <= 250:
         raise _invalid("[slapformat] node_number", str(config.node_number), "a number from 1 to 250")
     if config.cache_signatures < 1:

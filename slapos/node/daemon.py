@@ -16,16 +16,21 @@ from collections.abc import Callable
 from slapos.model.errors import HyperopenxError, Unavailable, machine_error
 from slapos.node.context import Node, make_client, make_directories
 from slapos.node.format import restore_addresses
+from slapos.node.metrics.address import parse_metrics_address
+from slapos.node.metrics.families import Exposition
+from slapos.node.metrics.server import MetricsServer
+from slapos.node.metrics.uses import Uses
 from slapos.node.outbox import Outbox
 from slapos.node.schedule import Schedule, Subject, backoff_delay
 from slapos.node.supervisor.events import LOOK, EventReceiver
 from slapos.node.supervisor.interface import ServiceState
 from slapos.node.usage import deliver_usage
-from slapos.node.work import CERTIFICATE, CHORE, PARTITION, RELEASE, USAGE, Work
+from slapos.node.work import CERTIFICATE, CHORE, DISKS, MEASURE, PARTITION, PROCESSES, RELEASE, USAGE, Work
 from slapos.system.locks import locked
 
 HEARTBEAT_SECONDS = 30.0
 WATCH_SECONDS = 2.0
+METRICS_SECONDS = 10.0  # how soon the server of metrics sees the end
 _ENDS = (ServiceState.BACKOFF, ServiceState.EXITED)
 
 log = logging.getLogger("slapos.node")
@@ -40,7 +45,7 @@ class Daemon:
         self.stopping = threading.Event()
         self.outbox = Outbox(node.layout.outbox)
         self.schedule = Schedule(node.clock)
-        self.work = Work(node, self.schedule, self.outbox)
+        self.work = Work(node, self.schedule, self.outbox, Uses(config=node.config, layout=node.layout))
         self.refreshing = threading.Lock()
         self.last_sent = 0.0
 
@@ -62,7 +67,7 @@ class Daemon:
         with contextlib.suppress(HyperopenxError):
             restore_addresses(self.node.config)
             self.node.supervisor.ensure()
-        self.schedule.trigger(*self.work.everything(), USAGE, CERTIFICATE)
+        self.schedule.trigger(*self.work.everything(), USAGE, PROCESSES, DISKS, CERTIFICATE)
 
     def _start_threads(self) -> list[threading.Thread]:
         config = self.node.config
@@ -71,6 +76,8 @@ class Daemon:
             ("sender", self._send),
             ("watcher", self._watch),
             ("chores", lambda: self._work(frozenset({CHORE}))),
+            ("measurer", lambda: self._work(frozenset({MEASURE}))),
+            ("metrics", self._serve_metrics),
         ]
         loops += [(f"worker-{i}", lambda: self._work(frozenset({PARTITION}))) for i in range(config.workers)]
         loops += [(f"builder-{i}", lambda: self._work(frozenset({RELEASE}))) for i in range(config.build_workers)]
@@ -136,6 +143,7 @@ class Daemon:
                 self.refresh()  # an event was lost
         deliver_usage(client, config.computer_id, self.node.layout.usage)
         self.last_sent = time.monotonic()
+        self.work.counters.contact_at = self.node.clock.wall()
 
     def _watch(self) -> None:
         """Ends of services, and the end of the supervisor itself."""
@@ -150,9 +158,21 @@ class Daemon:
                 elif event.state in _ENDS:
                     self.schedule.trigger(Subject(PARTITION, event.name.partition(":")[0]))
 
+    def _serve_metrics(self) -> None:
+        node, work = self.node, self.work
+        address = parse_metrics_address(node.config.metrics, node.layout.metrics)
+        if address.off:
+            self.stopping.wait()
+            return
+        exposition = Exposition(node, self.schedule, self.outbox, work.counters, work.uses)
+        with MetricsServer(address=address, write=exposition.write, timeout=METRICS_SECONDS) as server:
+            while not self.stopping.is_set():
+                server.handle_request()
+
     def _revive(self) -> None:
         if not self.stopping.is_set() and self.node.supervisor.ensure():
             log.warning("the supervisor had ended; it was started again")
+            self.work.counters.restart()
             self.schedule.trigger(*self.work.everything())
 
     def _end(self, threads: list[threading.Thread]) -> None:

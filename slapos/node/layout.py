@@ -62,6 +62,21 @@ class Layout:
         return posixpath.join(self.state, "usage")
 
     @property
+    def services(self) -> str:
+        """What the supervisor remembers of each service."""
+        return posixpath.join(self.state, "services")
+
+    @property
+    def uses(self) -> str:
+        """What the partitions used so far: processor time, memory, disk."""
+        return posixpath.join(self.state, "uses.json")
+
+    @property
+    def metrics(self) -> str:
+        """Where the daemon answers monitoring, unless configured elsewhere."""
+        return posixpath.join(self.run, "metrics.sock")
+
+    @property
     def socket(self) -> str:
         """Where the daemon answers the command line."""
         return posixpath.join(self.run, "slapgrid.sock")

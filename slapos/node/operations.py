@@ -19,6 +19,8 @@ from slapos.node.desired import Desired
 from slapos.node.format import format_node as prepare_machine
 from slapos.node.format.plan import FormatAction
 from slapos.node.layout import release_key
+from slapos.node.metrics.address import parse_metrics_address
+from slapos.node.metrics.families import NETWORK_UNCOUNTED
 from slapos.node.outbox import Outbox
 from slapos.node.partition.cycle import Cycle, plan_now, process_partition
 from slapos.node.partition.observe import observe
@@ -243,7 +245,7 @@ _ROUNDS: dict[str, Callable[[Node, Chosen, Told, OnAction], list[dict[str, Any]]
 def status(config: NodeConfig) -> dict[str, Any]:
     """What this node has, without asking the master.
 
-    ``{"node", "name", "master_url", "daemon": bool, "supervisor": bool, "releases": […], "partitions": […],
+    ``{"node", "name", "master_url", "daemon": bool, "supervisor": bool, "releases": […], "partitions": […], "metrics",
     "undelivered": int}``; each partition has its services with state and pid.
     """
     paths = layout_of(config)
@@ -256,6 +258,10 @@ def status(config: NodeConfig) -> dict[str, Any]:
         "daemon": is_locked(paths.lock),
         "supervisor": services is not None,
         "undelivered": Outbox(paths.outbox).pending(),
+        "metrics": {
+            "address": str(parse_metrics_address(config.metrics, paths.metrics)),
+            "uncounted": {"network": NETWORK_UNCOUNTED},
+        },
         "releases": [
             {
                 "release": supply.release,

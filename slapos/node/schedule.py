@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -102,6 +103,17 @@ class Schedule:
         with self._changed:
             entry = self._entries.get(subject)
             return entry.failures if entry else 0
+
+    def depths(self) -> Counter[tuple[str, str]]:
+        """How many subjects of a kind are ``due`` now, ``busy``, or ``failing`` and tried again later."""
+        now = self.clock.monotonic()
+        found: Counter[tuple[str, str]] = Counter()
+        with self._changed:
+            for subject, entry in self._entries.items():
+                due = not entry.busy and entry.due <= now
+                for state, true in (("due", due), ("busy", entry.busy), ("failing", entry.failures > 0)):
+                    found[subject.kind, state] += true
+        return found
 
     @property
     def closed(self) -> bool:

@@ -56,14 +56,6 @@ def _run_reports(place: Place) -> Iterator[str]:
 
 def _keep(node: Node, place: Place, name: str, facts: os.stat_result) -> None:
     """A valid document moves to the node's own directory; an invalid one stays and is said."""
-    directory = node.layout.usage
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    if len(os.listdir(directory)) >= KEPT_LIMIT:
-        raise InputError(
-            f"{KEPT_LIMIT} documents wait for the master already.",
-            reference="too-many-usage-documents",
-            hint="They are collected once the master can be reached.",
-        )
     path = f"{layout.USAGE}/{name}"
     content = read_below(place.directory, path, frozenset({place.user.uid}), SIZE_LIMIT)
     movements = parse_consumption(content)
@@ -71,10 +63,22 @@ def _keep(node: Node, place: Place, name: str, facts: os.stat_result) -> None:
     origin = f"{place.partition} {instance.guid if instance else ''} {name} {facts.st_ino} {facts.st_mtime_ns}"
     identifier = hashlib.sha256(origin.encode() + b"\n" + content).hexdigest()
     written = datetime.fromtimestamp(facts.st_mtime, UTC).isoformat(timespec="seconds")
-    document = make_journal(node.config.computer_id, place.partition, movements, written)
-    kept = {"identifier": identifier, "document": document, "date": int(facts.st_mtime)}
-    write_json(os.path.join(directory, f"{identifier}.json"), kept, mode=0o600)
+    document = make_journal(node.config.computer_id, [(place.partition, item) for item in movements], written)
+    keep_document(node.layout.usage, identifier, document, int(facts.st_mtime))
     unlink_below(place.directory, path)
+
+
+def keep_document(directory: str, identifier: str, document: str, date: int) -> None:
+    """On disk until the master took it; :class:`InputError` ``too-many-usage-documents`` when it does not."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    if len(os.listdir(directory)) >= KEPT_LIMIT:
+        raise InputError(
+            f"{KEPT_LIMIT} documents wait for the master already.",
+            reference="too-many-usage-documents",
+            hint="They are collected once the master can be reached.",
+        )
+    kept = {"identifier": identifier, "document": document, "date": date}
+    write_json(os.path.join(directory, f"{identifier}.json"), kept, mode=0o600)
 
 
 def deliver_usage(client: Master, node: str, directory: str) -> int:

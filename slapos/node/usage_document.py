@@ -6,6 +6,7 @@ Shapes: ``spec/05`` §4.  The text comes from a partition: no entity, no DTD, no
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lxml import etree
@@ -99,13 +100,13 @@ def _invalid(field: str, why: str) -> InputError:
     )
 
 
-def make_journal(node: str, partition: str, movements: tuple[Movement, ...], stop_date: str) -> str:
-    """The transaction that tells the master of movements of a partition; ``stop_date`` is ISO 8601 in UTC."""
+def make_journal(node: str, movements: Iterable[tuple[str, Movement]], stop_date: str, start_date: str = "") -> str:
+    """The transaction that tells the master of movements, each with its partition; dates are ISO 8601 in UTC."""
     journal = etree.Element("journal")
     transaction = etree.SubElement(journal, "transaction", type="Sale Packing List")
     heads = {
         "title": "Resource consumptions",
-        "start_date": "",
+        "start_date": start_date,
         "stop_date": stop_date,
         "reference": node,
         "currency": "",
@@ -117,7 +118,7 @@ def make_journal(node: str, partition: str, movements: tuple[Movement, ...], sto
     arrow = etree.SubElement(transaction, "arrow", type="Administration")
     etree.SubElement(arrow, "source").text = ""
     etree.SubElement(arrow, "destination").text = ""
-    for item in movements:
+    for partition, item in movements:
         movement = etree.SubElement(transaction, "movement")
         texts = {
             "resource": item.resource,

@@ -15,7 +15,7 @@ def open_supervisor(config: NodeConfig) -> Supervisord:
     """The supervisor of a node; it is not started by this."""
     return Supervisord(
         run_directory=config.run_directory,
-        store=os.path.join(config.state_directory, "services"),
+        store=layout_of(config).services,
         log=os.path.join(config.log_directory, "supervisord.log"),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slapos.model.errors import HyperopenxError, InternalError, machine_error
 from slapos.model.objects import Instance, InstanceReport, NodeState, SupplyStatus
@@ -13,17 +13,21 @@ from slapos.model.states import Health, InstanceState, SupplyReport, SupplyState
 from slapos.model.trouble import told
 from slapos.node.certificates import renew_own
 from slapos.node.context import Node
+from slapos.node.metrics.counters import Counters
+from slapos.node.metrics.uses import Uses
 from slapos.node.outbox import Outbox
 from slapos.node.partition.cycle import Cycle, process_partition
-from slapos.node.plan import Action
+from slapos.node.plan import Action, Kind
 from slapos.node.records import remembered_releases
 from slapos.node.schedule import Schedule, Subject
 from slapos.node.software.cycle import ReleaseCycle, process_release
 from slapos.node.usage import collect_usage
 
-PARTITION, RELEASE, CHORE = "partition", "release", "chore"
+PARTITION, RELEASE, CHORE, MEASURE = "partition", "release", "chore", "measure"
+PROCESSES, DISKS = Subject(MEASURE, "processes"), Subject(MEASURE, "disks")
 USAGE, CERTIFICATE = Subject(CHORE, "usage"), Subject(CHORE, "certificate")
 CERTIFICATE_PERIOD = 3600.0
+LOOK_PERIOD = 300.0
 
 DEFECT = "A defect of hyperopenx; the log of the daemon says more."
 
@@ -37,6 +41,8 @@ class Work:
     node: Node
     schedule: Schedule
     outbox: Outbox
+    uses: Uses
+    counters: Counters = field(default_factory=Counters)
 
     def everything(self) -> list[Subject]:
         """All that may need something: wanted or remembered."""
@@ -84,6 +90,7 @@ class Work:
                     self._say_trouble(subject, trouble)
             finally:  # whatever happens, it is looked at again
                 self.schedule.settle(subject, settled, after)
+                self.counters.round(subject.kind, settled)
 
     def _say_trouble(self, subject: Subject, trouble: HyperopenxError) -> None:
         log.warning("%s %s: %s", subject.kind, subject.name, trouble)
@@ -118,6 +125,8 @@ class Work:
             return self._partition(subject.name)
         if subject.kind == RELEASE:
             return self._release(subject.name)
+        if subject.kind == MEASURE:
+            return self._measure(subject)
         if subject == USAGE:
             return self._usage()
         return self._certificate()
@@ -132,6 +141,8 @@ class Work:
         if not self.node.desired.known:
             return "ok", math.inf
         cycle = process_release(self.node, name, self._building, Tell(name))
+        if any(action.kind is Kind.BUILD for plan in cycle.plans for action in plan.actions):
+            self.counters.build(cycle.settled)
         partitions = self.node.desired.partitions_of(name)
         if any(plan.actions for plan in cycle.plans):  # built or not: what they wait for is another sentence now
             self.schedule.trigger(*(Subject(PARTITION, partition) for partition in partitions))
@@ -151,8 +162,23 @@ class Work:
             if instance is not None:
                 for trouble in collect_usage(self.node, name):
                     log.warning("%s: %s", name, trouble)
+        self._own_usage()
         self.outbox.filled.set()
         return "ok", self.node.config.usage_period
+
+    def _own_usage(self) -> None:
+        """What the node itself saw of its partitions."""
+        partitions = self.node.desired.state.partitions.items()
+        guids = {name: instance.guid for name, instance in partitions if instance is not None}
+        self.uses.report(guids, self.node.clock.wall())
+
+    def _measure(self, subject: Subject) -> tuple[str, float]:
+        if subject == DISKS:
+            self.uses.measure_disks(self.node.clock.wall, lambda: self.schedule.closed)
+            return "ok", self.node.config.usage_period
+        self.uses.look()
+        self.uses.save()
+        return "ok", LOOK_PERIOD
 
     def _certificate(self) -> tuple[str, float]:
         if renew_own(self.node.config, self.node.clock.wall()):

@@ -37,6 +37,7 @@ class Caller:
         patience: float | Patience = 20.0,
     ) -> None:
         self.master_url = master_url.rstrip("/")
+        self.listening = False
         self._timeout = timeout
         self._patience = patience if isinstance(patience, Patience) else Patience(total=patience)
         self._transport: Transport = HttpsTransport(cert_file=cert_file, key_file=key_file, ca_file=ca_file)
@@ -129,8 +130,10 @@ class Caller:
         try:
             if reply.status != 200:
                 raise problems.from_answer(reply.status, _decoded(b"".join(reply.chunks())), "GET events")
+            self.listening = True
             yield from parse(reply.chunks())
         finally:
+            self.listening = False
             reply.close()
 
     def _once(self, request: Request, method: str) -> dict[str, Any]:

@@ -75,7 +75,12 @@ class Person(Protocol):
 
 
 class Master(Protocol):
-    """See :class:`slapos.slap.client.Client` for what each call does; errors are those of the model."""
+    """See :class:`slapos.slap.client.Client` for what each call does; errors are those of the model.
+
+    ``listening``: whether somebody waits for its events and they arrive (of a master that is polled: it answered last).
+    """
+
+    listening: bool
 
     def node_state(self, node: str, since: int = 0) -> objects.NodeState:
         """What a node must bring about."""

@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_DEAD = frozenset("ZXx")
+#: Letters of ``proc(5)`` for a process that ended and that nobody waited for.
+DEAD_STATES = frozenset("ZXx")
 _POLL = 0.02
 
 
@@ -38,7 +39,7 @@ class Process:
     @property
     def alive(self) -> bool:
         """A zombie is not alive: it runs nothing and holds nothing."""
-        return self.state not in _DEAD
+        return self.state not in DEAD_STATES
 
     @property
     def key(self) -> tuple[int, int]:

@@ -23,6 +23,11 @@ _NOT_SPAWNED = 127
 _GO = b"1"
 
 
+def mark_prefix(store: str) -> str:
+    """What the marks of the services of one node begin with; ``store`` keeps their records."""
+    return os.path.realpath(store) + "/"
+
+
 def resolve(user: str | None) -> Identity | None:
     """As whom to run; None: as ourselves.  :class:`~slapos.model.errors.NotFound` for an unknown user."""
     if user is None:

@@ -12,6 +12,7 @@ from slapos.model.errors import MachineError, NotFound, Unavailable
 from slapos.node.supervisor.interface import ServiceSpec, ServiceState, ServiceStatus, check_spec
 from slapos.node.supervisor.records import Wanted
 from slapos.node.supervisor.rpc import call
+from slapos.node.supervisor.spawn import mark_prefix
 from slapos.system.files import make_directory, write_if_changed, write_json
 from slapos.system.locks import is_locked, locked
 from slapos.system.processes import Launch, run
@@ -69,7 +70,7 @@ class Supervisord:
         write_if_changed(configuration, _CONFIGURATION.format(user=user), 0o600)
         settings = {
             "lock": self.lock,
-            "prefix": os.path.realpath(self.store) + "/",
+            "prefix": mark_prefix(self.store),
             "store": self.store,
             "events": self.event_socket,
         }

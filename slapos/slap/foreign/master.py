@@ -44,6 +44,7 @@ class ForeignMaster:
         poll_period: float = 20.0,
     ) -> None:
         self.client = client
+        self.listening = False
         self._node = node
         self._partition = partition
         self._guid = guid
@@ -78,8 +79,10 @@ class ForeignMaster:
             try:
                 generation = self.node_state(subject).generation
             except Unavailable:
+                self.listening = False
                 pace.failed()
                 continue
+            self.listening = True
             if generation == last_id:
                 pace.quiet()
             else:

@@ -44,7 +44,9 @@ def test_wrong_documents_name_the_element(content: bytes, field: str) -> None:
 
 
 def test_journal_has_the_movements_of_the_partition() -> None:
-    text = make_journal("COMP-1", "slappart3", parse_consumption(GOOD), "2026-11-23T00:00:00+00:00")
+    text = make_journal(
+        "COMP-1", [("slappart3", item) for item in parse_consumption(GOOD)], "2026-11-23T00:00:00+00:00"
+    )
     transaction = etree.fromstring(text.encode())[0]
     assert transaction.get("type") == "Sale Packing List"
     assert transaction.findtext("reference") == "COMP-1"

@@ -40,6 +40,8 @@ def view(found: dict[str, Any]) -> list[RenderableType]:
                 ("daemon", state("running" if found["daemon"] else "stopped")),
                 ("supervisor", state("running" if found["supervisor"] else "stopped")),
                 ("reports not delivered", str(found["undelivered"])),
+                ("metrics", found["metrics"]["address"]),
+                *((f"{what} use not counted", why) for what, why in found["metrics"]["uncounted"].items()),
             ]
         ),
         Text("\nreleases", style="bold"),
