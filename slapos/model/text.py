@@ -17,6 +17,7 @@ PARAMETERS_LIMIT = 10 * 1024 * 1024
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def check_text(field: str, value: str) -> str:
@@ -70,3 +71,12 @@ def check_title(field: str, value: str) -> str:
 def is_file_name(value: str) -> bool:
     """Whether a service, promise, partition or log may have this name: ``[A-Za-z0-9._-]``, no leading dot or dash."""
     return _FILE_NAME.fullmatch(value) is not None
+
+
+def size_text(size: float) -> str:
+    """``1536`` -> ``1.5 KiB``."""
+    unit = 0
+    while abs(size) >= 1024 and unit < len(_UNITS) - 1:
+        size /= 1024
+        unit += 1
+    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"

@@ -88,6 +88,8 @@ class NodeConfig:
     resync_period: float = _in("hyperopenx", default=300.0)
     usage_period: float = _in("hyperopenx", default=3600.0)
     metrics: str = _in("hyperopenx", default="")
+    collect_period: float = _in("hyperopenx", default=86400.0)
+    collect_grace: float = _in("hyperopenx", default=7 * 86400.0)
     networkcache_dir_url: str = _in("networkcache", "download-dir-url", default="")
     networkcache_cache_url: str = _in("networkcache", "download-cache-url", default="")
     networkcache_certificates: str = _in("networkcache", "signature-certificate-list", default="")
@@ -240,12 +242,7 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
         raise _invalid("[hyperopenx] store_root", " ".join(config.store_root), "absolute paths")
     _check_master(config)
     parse_metrics_address(config.metrics, "/metrics.sock")
-    if not 1 <= config.node_number <= 250:
-        raise _invalid("[slapformat] node_number", str(config.node_number), "a number from 1 to 250")
-    if config.cache_signatures < 1:
-        raise _invalid("[hyperopenx] cache_signatures", str(config.cache_signatures), "at least 1")
-    if not 0 < config.partition_amount <= 250:
-        raise _invalid("[slapformat] partition_amount", str(config.partition_amount), "a number from 1 to 250")
+    _check_numbers(config)
     for name in ("name", "partition_base_name"):
         if not is_file_name(getattr(config, name)):
             raise _invalid(name, getattr(config, name), "letters, digits, dots, dashes and underscores")
@@ -263,6 +260,18 @@ def _checked(config: NodeConfig, path: str) -> NodeConfig:
     if not config.store_root:
         absent["store_root"] = (os.path.join(os.path.dirname(os.path.normpath(config.software_root)), "store"),)
     return dataclasses.replace(config, **absent)
+
+
+def _check_numbers(config: NodeConfig) -> None:
+    if not 1 <= config.node_number <= 250:
+        raise _invalid("[slapformat] node_number", str(config.node_number), "a number from 1 to 250")
+    for name in ("collect_period", "collect_grace"):
+        if not getattr(config, name) >= 0:
+            raise _invalid(f"[hyperopenx] {name}", str(getattr(config, name)), "seconds, at least 0")
+    if config.cache_signatures < 1:
+        raise _invalid("[hyperopenx] cache_signatures", str(config.cache_signatures), "at least 1")
+    if not 0 < config.partition_amount <= 250:
+        raise _invalid("[slapformat] partition_amount", str(config.partition_amount), "a number from 1 to 250")
 
 
 def _check_master(config: NodeConfig) -> None:

@@ -25,7 +25,7 @@ from slapos.node.schedule import Schedule, Subject, backoff_delay
 from slapos.node.supervisor.events import LOOK, EventReceiver
 from slapos.node.supervisor.interface import ServiceState
 from slapos.node.usage import deliver_usage
-from slapos.node.work import CERTIFICATE, CHORE, DISKS, MEASURE, PARTITION, PROCESSES, RELEASE, USAGE, Work
+from slapos.node.work import CERTIFICATE, CHORE, DISKS, MEASURE, PARTITION, PROCESSES, RELEASE, STORE, USAGE, Work
 from slapos.system.locks import locked
 
 HEARTBEAT_SECONDS = 30.0
@@ -67,7 +67,7 @@ class Daemon:
         with contextlib.suppress(HyperopenxError):
             restore_addresses(self.node.config)
             self.node.supervisor.ensure()
-        self.schedule.trigger(*self.work.everything(), USAGE, PROCESSES, DISKS, CERTIFICATE)
+        self.schedule.trigger(*self.work.everything(), USAGE, PROCESSES, DISKS, CERTIFICATE, STORE)
 
     def _start_threads(self) -> list[threading.Thread]:
         config = self.node.config

@@ -32,6 +32,11 @@ def release_key(release: str) -> str:
     return hashlib.md5(release.encode(), usedforsecurity=False).hexdigest()
 
 
+def supervisor_unit(name: str) -> str:
+    """What systemd calls the supervisor of the node ``name``, where it runs it."""
+    return f"hyperopenx-supervisor-{name}.service"
+
+
 @dataclass(frozen=True)
 class Layout:
     """Paths of one node."""
@@ -67,6 +72,11 @@ class Layout:
         return posixpath.join(self.state, "services")
 
     @property
+    def supervisor_unit(self) -> str:
+        """Holds the name of the unit in which systemd runs the supervisor; absent where it does not."""
+        return posixpath.join(self.state, "supervisor.unit")
+
+    @property
     def uses(self) -> str:
         """What the partitions used so far: processor time, memory, disk."""
         return posixpath.join(self.state, "uses.json")
@@ -80,6 +90,16 @@ class Layout:
     def socket(self) -> str:
         """Where the daemon answers the command line."""
         return posixpath.join(self.run, "slapgrid.sock")
+
+    @property
+    def store_record(self) -> str:
+        """What is remembered of the store."""
+        return posixpath.join(self.state, "store.json")
+
+    @property
+    def store_lock(self) -> str:
+        """Held while unused parts are removed."""
+        return posixpath.join(self.state, "store.lock")
 
     def partition_record(self, partition: str) -> str:
         """What is remembered of a partition."""

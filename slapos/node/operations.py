@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -27,11 +28,14 @@ from slapos.node.partition.observe import observe
 from slapos.node.partition.promises import check_promises
 from slapos.node.partition.report import GRACE
 from slapos.node.plan import Action, Plan, plan_lines
-from slapos.node.records import load_record, load_release_record, remembered_releases
+from slapos.node.records import load_record, load_release_record, load_store_record, remembered_releases
 from slapos.node.software.cycle import ReleaseCycle, plan_release_now, process_release
+from slapos.node.store.cycle import plan_store_now, process_store
+from slapos.node.store.record import store_record_to_data
 from slapos.node.supervisor.events import ask_to_look
 from slapos.node.usage import collect_usage, deliver_usage
 from slapos.node.wiring import open_node, open_supervisor
+from slapos.system.files import atomic_write
 from slapos.system.locks import is_locked
 
 #: How long a round by hand waits for what starts, and how often it looks meanwhile.
@@ -69,12 +73,36 @@ def refresh(node: Node) -> bool:
 
 
 def plan_node(config: NodeConfig, only: Iterable[str] = ()) -> list[Plan]:
-    """What the daemon would do now, releases first.  ``only``: partitions or releases (URL or md5)."""
+    """What the daemon would do now, releases first, the store last.
+
+    ``only``: partitions or releases (URL or md5), without the store.
+    """
     node = open_node(config, patience=1.0)
     refresh(node)
-    chosen = _chosen(node, only)
+    names = list(only)
+    chosen = _chosen(node, names)
     plans = [plan_release_now(node, release) for release in _releases(node) if chosen(release)]
-    return plans + [plan_now(node, name) for name in sorted(node.desired.state.partitions) if chosen(name)]
+    plans += [plan_now(node, name) for name in sorted(node.desired.state.partitions) if chosen(name)]
+    return plans + ([plan_store_now(node)] if config.collect_period and not names else [])
+
+
+def prune(
+    config: NodeConfig,
+    grace: float | None = None,
+    dry_run: bool = False,
+    on_action: Callable[[Action], None] | None = None,
+) -> tuple[Plan, str]:
+    """Remove the parts of the store that nothing uses, or only plan it; the plan, and what became of it in a sentence.
+
+    ``grace``: seconds for which nothing must have used them, the configured ones by default.
+    """
+    node = open_node(config, patience=1.0)
+    if dry_run:
+        return plan_store_now(node, grace), ""
+    cycle = process_store(node, grace, on_action)
+    if cycle.outcome.error is not None:
+        raise cycle.outcome.error
+    return cycle.plan, cycle.sentence
 
 
 def plan_text(config: NodeConfig, only: Iterable[str] = ()) -> str:
@@ -246,7 +274,8 @@ def status(config: NodeConfig) -> dict[str, Any]:
     """What this node has, without asking the master.
 
     ``{"node", "name", "master_url", "daemon": bool, "supervisor": bool, "releases": […], "partitions": […], "metrics",
-    "undelivered": int}``; each partition has its services with state and pid.
+    "undelivered": int, "store": {…}}``; each partition has its services with state and pid; the store what is
+    remembered of it (:class:`slapos.node.store.record.StoreRecord`).
     """
     paths = layout_of(config)
     desired = Desired(paths.desired)
@@ -262,6 +291,7 @@ def status(config: NodeConfig) -> dict[str, Any]:
             "address": str(parse_metrics_address(config.metrics, paths.metrics)),
             "uncounted": {"network": NETWORK_UNCOUNTED},
         },
+        "store": store_record_to_data(load_store_record(paths)),
         "releases": [
             {
                 "release": supply.release,
@@ -309,6 +339,17 @@ def service_states(config: NodeConfig) -> dict[str, dict[str, Any]] | None:
 def stop_services(config: NodeConfig, timeout: float = 90.0) -> None:
     """Stop all services and their supervisor; the next daemon, or round, starts them again."""
     open_supervisor(config).shutdown(timeout)
+
+
+def name_supervisor_unit(config: NodeConfig, unit: str) -> None:
+    """From now on systemd is asked to start the supervisor, as ``unit``; empty: who needs it starts it."""
+    path = layout_of(config).supervisor_unit
+    if unit:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        atomic_write(path, unit + "\n", mode=0o600)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 def bang(config: NodeConfig, message: str = "") -> int:

@@ -11,12 +11,17 @@ from slapos.model.errors import HyperopenxError, NotReady, machine_error
 
 
 class Kind(StrEnum):
-    """What an action does.  Each has exactly one effect (``partition.apply``, ``software.apply``)."""
+    """What an action does.  Each has exactly one effect (``partition.apply``, ``software.apply``, ``store.apply``)."""
 
     # a release
     BUILD = "build"
     REMOVE_RELEASE = "remove-release"
     FORGET_RELEASE = "forget-release"
+    # the store of built parts
+    SPARE_PART = "spare-part"
+    MARK_PART = "mark-part"
+    REMOVE_PART = "remove-part"
+    SWEEP_STORE = "sweep-store"
     # a started partition, in the order in which they are planned
     PREPARE = "prepare"
     CERTIFY = "certify"
@@ -42,6 +47,10 @@ PHRASES: Mapping[Kind, str] = {
     Kind.BUILD: "build {}",
     Kind.REMOVE_RELEASE: "remove {}",
     Kind.FORGET_RELEASE: "forget {}",
+    Kind.SPARE_PART: "end the grace time of the part {}",
+    Kind.MARK_PART: "begin the grace time of the part {}",
+    Kind.REMOVE_PART: "remove the part {}",
+    Kind.SWEEP_STORE: "remove what killed builds left in {}",
     Kind.PREPARE: "prepare the directory of {}",
     Kind.CERTIFY: "make the certificate of {}",
     Kind.WRITE: "write the order and the profile of {}",

@@ -1,4 +1,4 @@
-"""The node's memory on disk: one small JSON file per partition and per release, each written atomically."""
+"""The node's memory on disk: a small JSON file for each partition, each release and the store, written atomically."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from slapos.node.goals.observed import Record, record_from_data, record_to_data
 from slapos.node.layout import Layout
 from slapos.node.software import plan as software
+from slapos.node.store.record import StoreRecord, store_record_from_data, store_record_to_data
 from slapos.system.files import read_json, write_json
 
 
@@ -58,3 +59,13 @@ def remembered_releases(layout: Layout) -> list[str]:
         return []
     found = (software.record_from_data(read_json(os.path.join(directory, name), {})) for name in names)
     return sorted(record.release for record in found if record.release)
+
+
+def load_store_record(layout: Layout) -> StoreRecord:
+    """What is remembered of the store."""
+    return store_record_from_data(read_json(layout.store_record, {}))
+
+
+def save_store_record(layout: Layout, record: StoreRecord) -> None:
+    """Remember ``record``."""
+    write_json(layout.store_record, store_record_to_data(record), mode=0o600)

@@ -21,11 +21,12 @@ from slapos.node.plan import Action, Kind
 from slapos.node.records import remembered_releases
 from slapos.node.schedule import Schedule, Subject
 from slapos.node.software.cycle import ReleaseCycle, process_release
+from slapos.node.store.cycle import process_store
 from slapos.node.usage import collect_usage
 
 PARTITION, RELEASE, CHORE, MEASURE = "partition", "release", "chore", "measure"
 PROCESSES, DISKS = Subject(MEASURE, "processes"), Subject(MEASURE, "disks")
-USAGE, CERTIFICATE = Subject(CHORE, "usage"), Subject(CHORE, "certificate")
+USAGE, CERTIFICATE, STORE = Subject(CHORE, "usage"), Subject(CHORE, "certificate"), Subject(CHORE, "store")
 CERTIFICATE_PERIOD = 3600.0
 LOOK_PERIOD = 300.0
 
@@ -129,7 +130,7 @@ class Work:
             return self._measure(subject)
         if subject == USAGE:
             return self._usage()
-        return self._certificate()
+        return self._store() if subject == STORE else self._certificate()
 
     def _partition(self, name: str) -> tuple[str, float]:
         if name not in self.node.desired.state.partitions:
@@ -165,6 +166,17 @@ class Work:
         self._own_usage()
         self.outbox.filled.set()
         return "ok", self.node.config.usage_period
+
+    def _store(self) -> tuple[str, float]:
+        """What nothing uses goes after its grace time."""
+        if not self.node.config.collect_period:
+            return "ok", math.inf
+        cycle = process_store(self.node, on_action=Tell(self.node.config.store_root[0]))
+        if cycle.outcome.error is not None:
+            raise cycle.outcome.error
+        if cycle.removed:
+            log.info("%s: %s", cycle.plan.subject, cycle.sentence)
+        return "ok", self.node.config.collect_period
 
     def _own_usage(self) -> None:
         """What the node itself saw of its partitions."""

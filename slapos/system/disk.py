@@ -5,23 +5,13 @@ from __future__ import annotations
 import os
 
 from slapos.model.errors import MachineError
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+from slapos.model.text import size_text
 
 
 def free_space(path: str) -> int:
     """Bytes that a process without privileges may still write on the file system of ``path``."""
     stats = os.statvfs(path)
     return stats.f_bavail * stats.f_frsize
-
-
-def size_text(size: float) -> str:
-    """``1536`` -> ``1.5 KiB``."""
-    unit = 0
-    while abs(size) >= 1024 and unit < len(_UNITS) - 1:
-        size /= 1024
-        unit += 1
-    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
 
 
 def require_free_space(path: str, needed: int) -> int:

@@ -32,7 +32,7 @@ def content_of(tree: str, roots: tuple[str, ...] = ()) -> Content:
 
     ``BuildFailed`` ``unfit-file`` for what is no file, directory or link.
     """
-    seeker = _Seeker(roots)
+    seeker = Seeker(roots)
     digest = hashlib.sha256()
     size = 0
     for path, facts in walk(tree):
@@ -61,7 +61,7 @@ def walk(tree: str) -> Iterator[tuple[str, os.stat_result]]:
             yield from walk(entry.path)
 
 
-def _entry(path: str, facts: os.stat_result, seeker: _Seeker) -> tuple[bytes, bytes]:
+def _entry(path: str, facts: os.stat_result, seeker: Seeker) -> tuple[bytes, bytes]:
     if stat.S_ISDIR(facts.st_mode):
         return b"d", b""
     if stat.S_ISLNK(facts.st_mode):
@@ -77,7 +77,7 @@ def _entry(path: str, facts: os.stat_result, seeker: _Seeker) -> tuple[bytes, by
     )
 
 
-def _file(path: str, size: int, seeker: _Seeker) -> bytes:
+def _file(path: str, size: int, seeker: Seeker) -> bytes:
     if size == 0:
         return hashlib.sha256().hexdigest().encode()
     with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -85,8 +85,8 @@ def _file(path: str, size: int, seeker: _Seeker) -> bytes:
         return hashlib.sha256(data).hexdigest().encode()
 
 
-class _Seeker:
-    """Collects the stored parts that bytes name."""
+class Seeker:
+    """Collects in ``found`` the stored parts, ``part/digest``, below ``roots`` that bytes name."""
 
     def __init__(self, roots: tuple[str, ...]) -> None:
         self.found: set[str] = set()
@@ -94,5 +94,6 @@ class _Seeker:
         self.pattern = re.compile(b"(?:" + names + b")" + _REFERENCE) if roots else None
 
     def look(self, data: bytes | mmap.mmap) -> None:
+        """At these bytes."""
         if self.pattern is not None:
             self.found.update(match.decode() for match in self.pattern.findall(data))

@@ -18,6 +18,7 @@ from slapos.build.store.inputs import DIGEST_LENGTH
 from slapos.build.store.record import PartRecord, read_part_record
 from slapos.model.errors import InputError, MachineError
 from slapos.model.text import is_file_name
+from slapos.system.files import sync_directory
 from slapos.system.locks import locked
 from slapos.system.removal import remove_tree
 
@@ -151,6 +152,8 @@ class Store:
             remove_tree(aside)
             os.chmod(location, 0o755)  # a directory that changes its parent must be writable
             os.rename(location, aside)
+            for directory in (os.path.dirname(location), os.path.dirname(aside)):
+                sync_directory(directory)  # before anything of it goes, also when the power fails
         remove_tree(aside)
         return True
 

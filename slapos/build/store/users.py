@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -36,14 +37,24 @@ def note_use(store: Store, directory: str, names: Iterable[str], *, only: bool =
 def used_parts(store: Store) -> dict[str, tuple[str, ...]]:
     """Each directory that exists → the parts that it uses."""
     notes = {user: tuple(_names(noted)) for _, noted, user in _notes(store)}
-    return {user: names for user, names in notes.items() if os.path.isdir(user)}
+    return {user: names for user, names in notes.items() if not _is_gone(user)}
 
 
 def forget_gone(store: Store) -> None:
     """Remove the notes about directories that are gone."""
     for path, _, user in _notes(store):
-        if not os.path.isdir(user):
+        if _is_gone(user):
             os.unlink(path)
+
+
+def _is_gone(directory: str) -> bool:
+    """Not so while it cannot be seen: it may be somebody else's, who shares the store."""
+    try:
+        return not stat.S_ISDIR(os.stat(directory).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
 
 
 def _notes(store: Store) -> Iterator[tuple[str, object, str]]:

@@ -10,7 +10,7 @@ import os
 
 from slapos.promises.checks.options import OptionError, number, text
 from slapos.promises.generic import GenericPromise
-from slapos.system.disk import size_text
+from slapos.model.text import size_text
 
 _SUFFIXES = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 

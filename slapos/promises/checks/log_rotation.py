@@ -13,7 +13,7 @@ import time
 
 from slapos.promises.checks.options import number, text
 from slapos.promises.generic import GenericPromise
-from slapos.system.disk import size_text
+from slapos.model.text import size_text
 from slapos.system.files import read_json, write_json
 
 _SIZE = 100 * 1024 * 1024

@@ -20,9 +20,10 @@ from slapos.build.store.content import RECORD, content_digest, content_of
 from slapos.build.store.contents import altered_parts, list_contents
 from slapos.build.store.history import expected_seconds
 from slapos.build.store.inputs import Inputs, differences
+from slapos.build.store.plan import Held, plan_removal
 from slapos.build.store.record import PartRecord, read_part_record, write_record
 from slapos.build.store.store import Store
-from slapos.build.store.unused import Held, plan_removal, remove_unused
+from slapos.build.store.unused import remove_part, remove_unused
 from slapos.build.store.users import note_use, used_parts
 from slapos.model.errors import BuildFailed, Conflict, InputError, InternalError, MachineError
 from slapos.system.as_owner import as_owner
@@ -308,7 +309,7 @@ HELD = st.lists(
         name=NAMES,
         needs=st.lists(NAMES, max_size=3).map(tuple),
         size=st.integers(0, 9),
-        built_at=st.floats(0, 100),
+        since=st.floats(0, 100),
     ),
     unique_by=lambda held: held.name,
 )
@@ -321,7 +322,7 @@ def test_what_is_used_or_needed_by_it_is_never_removed(held: list[Held], used: s
     left = {part.name: part for part in held if part.name not in removed}
     assert not removed & used
     assert all(need not in removed for part in left.values() for need in part.needs)
-    assert all(100.0 - part.built_at >= keep for part in held if part.name in removed)
+    assert all(100.0 - part.since >= keep for part in held if part.name in removed)
     assert len(plan.removed) + len(plan.kept) + plan.used == len(held)
 
 
@@ -344,6 +345,37 @@ def test_what_no_release_uses_goes_with_what_killed_builds_left(store: Store, tm
     assert used_parts(store) == {}
     assert remove_unused(store, 0.0).sentence.startswith("0 parts are used, 2 are not (")
     assert list(store.parts()) == []
+
+
+def test_a_part_that_is_used_or_needed_by_now_is_not_removed(store: Store, tmp_path: Path) -> None:
+    base = inputs("base")
+    tool = inputs("tool", dependencies={"base": base.digest})
+    names = [f"{what.part}/{what.digest}" for what in (base, tool)]
+    for what in (base, tool):
+        build(store, what)
+    assert remove_part(store, names[0]) == 0, "the tool needs it"
+    note_use(store, str(tmp_path), names[1:])
+    assert remove_part(store, names[1]) == 0
+    note_use(store, str(tmp_path), [], only=True)
+    with store.lock(f"tool-{tool.digest}"):
+        assert remove_part(store, names[1]) == 0
+        assert [part.reason for part in remove_unused(store, 0.0).kept] == [
+            "somebody is busy with it or what needs it"
+        ] * 2
+    assert [remove_part(store, name) for name in reversed(names)] == [7, 7]
+    assert remove_part(store, names[1]) == 0, "it is gone"
+
+
+@pytest.mark.root
+def test_who_cannot_be_seen_is_not_gone(passable: Path) -> None:
+    store = Store((str(passable / "store"),))
+    private = passable / "private"
+    (private / "release").mkdir(parents=True)
+    private.chmod(0o700)
+    os.mkdir(store.root)
+    os.chown(store.root, 4321, 4321)
+    as_owner(store.root, note_use, store, str(private / "release"), ["tool/1"])
+    assert as_owner(store.root, used_parts, store) == {str(private / "release"): ["tool/1"]}
 
 
 def test_what_is_being_built_stays(store: Store) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from slapos.model.errors import Conflict, MachineError, NotFound
+from slapos.model.text import size_text
 from slapos.system.accounts import join_group, make_group, make_user, remove_user
 from slapos.system.clock import ManualClock, SystemClock
-from slapos.system.disk import free_space, require_free_space, size_text
+from slapos.system.disk import free_space, require_free_space
 from slapos.system.locks import is_locked, locked, try_lock
 from slapos.system.processes import start
 from slapos.system.proctable import end_tree

@@ -10,7 +10,7 @@ import click
 from slapos.cli.commands.cache.chosen import cache_url
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit, table
-from slapos.system.disk import size_text
+from slapos.model.text import size_text
 
 
 @click.command(cls=Command)

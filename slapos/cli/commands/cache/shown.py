@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 
 from slapos.cli.output import emit, table
-from slapos.system.disk import size_text
+from slapos.model.text import size_text
 
 if TYPE_CHECKING:
     from slapos.build.cache.publish import Pushed

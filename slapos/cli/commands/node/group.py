@@ -17,7 +17,10 @@ ENTRIES = (
     Entry("instance", f"{_C}.instance:instance", "Process partitions, once."),
     Entry("promise", f"{_C}.promise:promise", "Run the promises of the started instances."),
     Entry("report", f"{_C}.report:report", "Collect and deliver usage, once."),
+    Entry("prune", f"{_C}.prune:prune", "Remove built parts that nothing on this node uses."),
     Entry("bang", f"{_C}.bang:bang", "Have every instance of this node processed again."),
+    Entry("install-service", f"{_C}.install_service:install_service", "Have systemd run this node."),
+    Entry("uninstall-service", f"{_C}.install_service:uninstall_service", "Take the units of this node away."),
     Entry("supervisorctl", f"{_C}.supervisorctl:supervisorctl", "Start, stop or restart services of this node."),
 )
 

@@ -11,7 +11,8 @@ from rich.text import Text
 from slapos.cli.connection import open_node_config
 from slapos.cli.lazy import Command
 from slapos.cli.output import emit, state, table
-from slapos.cli.views import fields, short_release
+from slapos.cli.views import ago, fields, short_release
+from slapos.model.text import size_text
 
 
 @click.command(cls=Command)
@@ -42,6 +43,7 @@ def view(found: dict[str, Any]) -> list[RenderableType]:
                 ("reports not delivered", str(found["undelivered"])),
                 ("metrics", found["metrics"]["address"]),
                 *((f"{what} use not counted", why) for what, why in found["metrics"]["uncounted"].items()),
+                ("store", store(found["store"])),
             ]
         ),
         Text("\nreleases", style="bold"),
@@ -49,6 +51,13 @@ def view(found: dict[str, Any]) -> list[RenderableType]:
         Text("\npartitions", style="bold"),
         table(("partition", "title", "wanted", "services", "promises", "last run"), rows(found["partitions"]), "None."),
     ]
+
+
+def store(found: dict[str, Any]) -> str:
+    if not found["at"] and not found["unused"]:
+        return "no part was ever unused"
+    freed = f"{size_text(found['freed'])} freed {ago(int(found['at']))}, " if found["at"] else ""
+    return f"{freed}{len(found['unused'])} unused parts wait for the end of their grace time"
 
 
 def rows(partitions: list[dict[str, Any]]) -> list[tuple[RenderableType, ...]]:

@@ -8,8 +8,8 @@ from slapos.cli.lazy import Command
 from slapos.cli.output import emit, table
 from slapos.cli.site.stores import chosen_stores
 from slapos.cli.views import ago, duration
+from slapos.model.text import size_text
 from slapos.system.as_owner import as_owner
-from slapos.system.disk import size_text
 
 
 @click.command(cls=Command)
