@@ -49,7 +49,7 @@ def build_ahead(buildout: Buildout, parts: Sequence[str], watching: Watching) ->
     sections = {part: buildout[part] for part in parts if buildout[part].stored is not None}
     if buildout.store is None or not sections:
         return {}
-    note_use(buildout.store, buildout._buildout_dir, stored_names(sections))
+    note_use_of(buildout, parts)
     missing, made = _divided(buildout, parts, sections, watching)
     failures = _fetch(buildout, missing)
     expected = {**expected_seconds(buildout.store), **watching.expected} if missing else {}
@@ -76,7 +76,7 @@ def _divided(
 ) -> tuple[dict[str, Options], dict[str, Made]]:
     """What is to be built; what came from a binary cache, or is not needed."""
     pull = _puller(buildout, watching)
-    needed = set(_asked_for(buildout, parts))
+    needed = set(asked_for(buildout, parts))
     missing: dict[str, Options] = {}
     made: dict[str, Made] = {}
     for part in reversed(parts):  # what a part uses comes before it
@@ -93,7 +93,7 @@ def _divided(
     return dict(reversed(missing.items())), made
 
 
-def _asked_for(buildout: Buildout, parts: Sequence[str]) -> Iterator[str]:
+def asked_for(buildout: Buildout, parts: Sequence[str]) -> Iterator[str]:
     """Parts that are listed, or that a part of this release alone uses."""
     yield from as_text(buildout["buildout"]["parts"]).split()
     todo = [part for part in parts if buildout[part].stored is None]
@@ -127,11 +127,20 @@ def _puller(buildout: Buildout, watching: Watching) -> Callable[[Stored], bool]:
     return pull
 
 
+def note_use_of(buildout: Buildout, parts: Sequence[str]) -> None:
+    """The release uses these parts too, from now on: nobody removes them."""
+    _note_use(buildout, parts, only=False)
+
+
 def note_only_use(buildout: Buildout, parts: Sequence[str]) -> None:
     """The release is whole: what only its former self used may go."""
+    _note_use(buildout, parts, only=True)
+
+
+def _note_use(buildout: Buildout, parts: Sequence[str], only: bool) -> None:
     if buildout.store is not None:
         sections = {part: buildout[part] for part in parts}
-        note_use(buildout.store, buildout._buildout_dir, stored_names(sections), only=True)
+        note_use(buildout.store, buildout._buildout_dir, stored_names(sections), only=only)
 
 
 def stored_names(sections: Mapping[str, Options]) -> list[str]:
@@ -145,13 +154,16 @@ def _is_built(section: Options) -> bool:
 
 
 def _fetch(buildout: Buildout, sections: Mapping[str, Options]) -> dict[str, HyperopenxError]:
-    """All sources into the download cache; part → what was wrong with one of its."""
+    """All sources and packages into the download cache; part → what was wrong with one of its."""
     fetcher = fetcher_of(buildout)
     wanted = dict.fromkeys(source for section in sections.values() for source in _sources(section))
+    ahead = [section.recipe.fetch_ahead for section in sections.values()]
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        errors = dict(zip(wanted, pool.map(partial(_fetched, fetcher), wanted), strict=True))
+        packages = pool.map(_tried, ahead)
+        errors = dict(zip(wanted, pool.map(_tried, [partial(fetcher.fetch, source) for source in wanted]), strict=True))
+        failures = {part: error for part, error in zip(sections, packages, strict=True) if error is not None}
     found = ((part, errors[source]) for part, section in sections.items() for source in _sources(section))
-    return {part: error for part, error in found if error is not None}
+    return failures | {part: error for part, error in found if error is not None}
 
 
 def fetcher_of(buildout: Buildout) -> Fetcher:
@@ -166,9 +178,9 @@ def _sources(section: Options) -> tuple[Source, ...]:
     return sources
 
 
-def _fetched(fetcher: Fetcher, source: Source) -> HyperopenxError | None:
+def _tried(fetch: Callable[[], object]) -> HyperopenxError | None:
     try:
-        fetcher.fetch(source)
+        fetch()
     except KNOWN_FAILURES as error:
         return as_error(error, "")
     return None

@@ -78,6 +78,11 @@ class PartResult:
     seconds: float = 0.0
 
 
+def in_place_sentence(parts: int) -> str:
+    """For people, of a run that is done."""
+    return f"{parts} parts are in place."
+
+
 @dataclass(frozen=True)
 class Profiled:
     """A profile, template or patch that was read (path or URL), with the digest of its bytes."""

@@ -94,6 +94,13 @@ class Recipe:
     def setup(self) -> None:
         """Effects at the first use of the section; may raise ``NotReady``.  Most recipes need none."""
 
+    def fetch_ahead(self) -> None:
+        """Bring into the download cache what ``install`` needs of the network besides the description's sources.
+
+        For ``stored`` recipes, before any part is built, in one of several threads.  What only a part that is not
+        built yet can tell is left to ``install``.
+        """
+
     def install(self) -> list[str]:
         """Do the work; return the absolute paths that belong to the part.
 
@@ -104,6 +111,10 @@ class Recipe:
     def update(self) -> list[str]:
         """Called instead of :meth:`install` when nothing changed; returns paths that are new."""
         return []
+
+    def is_in_place(self) -> bool:
+        """Whether :meth:`update` would find nothing to do; False when nobody knows before."""
+        return type(self).update is Recipe.update
 
     def late_option(self, option: str) -> Value:
         """The value of an option that is made only when somebody asks for it; None when there is none."""

@@ -63,11 +63,12 @@ def execute(job: Job, on_progress: OnProgress | None = None, recipes: RecipeTabl
         parts=tuple(report.parts),
         profiles=tuple(buildout.loaded.profiles),
         errors=tuple(_with_log(error, job).as_data() for error in report.errors),
-        stored=_stored(buildout),
+        stored=stored_digests(buildout),
     )
 
 
-def _stored(buildout: Buildout) -> dict[str, str]:
+def stored_digests(buildout: Buildout) -> dict[str, str]:
+    """Part → digest of those that lie in the store."""
     stored = (buildout[part].stored for part in buildout._parts)
     return {item.inputs.part: item.inputs.digest for item in stored if item is not None}
 

@@ -28,7 +28,7 @@ from slapos.cookbook import six_names as six
 from slapos.cookbook.beside import read_beside
 from slapos.cookbook.pieces import TemplateText, of_the_field
 from slapos.model.errors import InputError
-from slapos.system.files import write_if_changed
+from slapos.system.files import is_written, write_if_changed
 
 _INLINE = "inline:"
 _CODE_ERRORS = (ArithmeticError, AttributeError, ImportError, LookupError, RecursionError, TypeError, ValueError)
@@ -93,14 +93,20 @@ class _Template(Recipe):
 
     def write(self, text: str) -> list[str]:
         """Replace the output when it differs."""
-        output = self.output
-        try:
-            data = text.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise self.error("output", f"would hold what UTF-8 cannot: {error}.", reference="template-failed") from None
+        output, data = self.output, self._encoded(text)
         os.makedirs(os.path.dirname(output), exist_ok=True)
         write_if_changed(output, data, self._mode(text))
         return [output]
+
+    def is_written(self, text: str) -> bool:
+        """Whether :meth:`write` would leave the output as it is."""
+        return is_written(self.output, self._encoded(text), self._mode(text))
+
+    def _encoded(self, text: str) -> bytes:
+        try:
+            return text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise self.error("output", f"would hold what UTF-8 cannot: {error}.", reference="template-failed") from None
 
     def _mode(self, text: str) -> int:
         umask = os.umask(0)
@@ -125,6 +131,9 @@ class Template(_Template):
         return self.write(self.rendered)
 
     update = install
+
+    def is_in_place(self) -> bool:
+        return self.is_written(self.rendered)
 
     def _render(self) -> str:
         text, name = self.template()
@@ -160,6 +169,9 @@ class Jinja2Template(_Template):
         return [] if once else paths
 
     update = install
+
+    def is_in_place(self) -> bool:
+        return not self.text("once", "") and self.is_written(self._render())
 
     def _render(self) -> str:
         text, name = self.template()

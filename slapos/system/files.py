@@ -81,14 +81,19 @@ def read_file(path: str, limit: int = -1) -> bytes:
 def write_if_changed(path: str, data: bytes | str, mode: int = 0o644) -> bool:
     """Like :func:`atomic_write`, but leaves a file that has this content and mode alone; whether it was written."""
     wanted = data.encode() if isinstance(data, str) else data
-    try:
-        with open(path, "rb") as stream:
-            if stream.read() == wanted and os.fstat(stream.fileno()).st_mode & 0o7777 == mode:
-                return False
-    except FileNotFoundError:
-        pass
+    if is_written(path, wanted, mode):
+        return False
     atomic_write(path, wanted, mode)
     return True
+
+
+def is_written(path: str, data: bytes, mode: int) -> bool:
+    """Whether a file has this content and mode."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read() == data and os.fstat(stream.fileno()).st_mode & 0o7777 == mode
+    except FileNotFoundError:
+        return False
 
 
 def write_json(path: str, value: Any, mode: int = 0o644, fsync: bool = True) -> None:

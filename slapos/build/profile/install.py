@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slapos.build.foreign.recipe import uninstall
-from slapos.build.job import Outcome, PartOutcome, PartResult
+from slapos.build.job import Outcome, PartOutcome, PartResult, in_place_sentence
 from slapos.build.profile.buildout import KNOWN_FAILURES, Buildout
 from slapos.build.profile.failure import as_error
 from slapos.build.profile.parts import listed_part
@@ -44,7 +44,7 @@ class Report:
     def sentence(self) -> str:
         """One sentence for people."""
         if self.outcome == "done":
-            return f"{len(self.parts)} parts are in place."
+            return in_place_sentence(len(self.parts))
         kind: PartOutcome = "failed" if self.outcome == "failed" else "waiting"
         return " ".join(part.sentence for part in self.parts if part.outcome == kind)
 

@@ -11,6 +11,7 @@ from slapos.cli.lazy import Command
 from slapos.cli.output import emit, say
 
 if TYPE_CHECKING:
+    from slapos.build.job import Result
     from slapos.build.look import Looked, Release
 
 
@@ -111,6 +112,13 @@ def _say_without_sandbox() -> None:
 
 
 def _build(release: Release, jobs: int) -> None:
+    from slapos.cli.site.builds import kept_release
+
+    result = kept_release(release) or _run(release, jobs)
+    emit({"directory": release.directory, **result.as_data()}, lambda: f"{release.directory}: {result.sentence}")
+
+
+def _run(release: Release, jobs: int) -> Result:
     from slapos.build.release import expected_seconds
     from slapos.cli.building import BuildProgress, failure_lines
     from slapos.cli.site.builds import build_release
@@ -129,4 +137,4 @@ def _build(release: Release, jobs: int) -> None:
         if result.errors[1:]:
             say("")
         raise from_data(result.error)
-    emit({"directory": release.directory, **result.as_data()}, lambda: f"{release.directory}: {result.sentence}")
+    return result

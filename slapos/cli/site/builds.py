@@ -10,6 +10,7 @@ import dataclasses
 import glob
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,24 +91,45 @@ def _url(text: str) -> str:
     return text if "://" in text else os.path.abspath(text)
 
 
+def kept_release(release: Release) -> Result | None:
+    """The result of a build that has nothing to do; None when it may have something to do."""
+    from slapos.build.unchanged import unchanged
+
+    if not os.path.isdir(release.directory):
+        return None
+    with _alone(release):
+        return unchanged(job_of(release, 0), release.url)
+
+
 def build_release(release: Release, jobs: int, on_progress: Callable[[Progress], None] | None = None) -> Result:
     """Build with the engine of a node, in a process of its own; alone in the release's directory.
 
     ``jobs``: commands that compile at once, 0 for one on each processor.  A failure of a part comes back as data.
     """
-    import tempfile
-
     from slapos.build.release import forget_completion, prepare, record_build
-    from slapos.build.warm import Warm
-    from slapos.system.locks import locked
 
     prepare(release.directory, release.url)
-    with locked(f"{release.directory}.lock", what=f"The release in {release.directory}"):
+    with _alone(release):
         forget_completion(release.directory)
-        with tempfile.TemporaryDirectory(prefix="hyperopenx-build-") as run, Warm(run_directory=run) as engine:
-            result = engine.run(job_of(release, jobs), on_progress)
+        result = _run(job_of(release, jobs), on_progress)
         record_build(release.directory, release.url, result)
     return result
+
+
+def _alone(release: Release) -> AbstractContextManager[None]:
+    """Nobody else builds in the directory of the release meanwhile."""
+    from slapos.system.locks import locked
+
+    return locked(f"{release.directory}.lock", what=f"The release in {release.directory}")
+
+
+def _run(job: Job, on_progress: Callable[[Progress], None] | None) -> Result:
+    import tempfile
+
+    from slapos.build.warm import Warm
+
+    with tempfile.TemporaryDirectory(prefix="hyperopenx-build-") as run, Warm(run_directory=run) as engine:
+        return engine.run(job, on_progress)
 
 
 def job_of(release: Release, jobs: int) -> Job:

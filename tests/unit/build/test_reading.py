@@ -109,12 +109,13 @@ d = ${buildout:directory}/x
 """
     wanted = {"profile": write_profile(tmp_path, text), "directory": str(tmp_path)}
     program = (
-        "import json, sys\nfrom slapos.build.reading import Wanted, _answer\n"
-        "answer = _answer(Wanted(**json.loads(sys.argv[1])))\n"
-        "print(json.dumps([answer, sorted(sys.modules)]))"
+        "import json, sys\nfrom slapos.build.apart import Apart\nfrom slapos.build.reading import Wanted, _read\n"
+        "wanted = Wanted(**json.loads(sys.argv[1]))\n"
+        "with Apart(answer=lambda: {**_read(wanted), 'imported': sorted(sys.modules)}, profile='') as asked:\n"
+        "    print(json.dumps(asked.wait()))"
     )
     command = [sys.executable, "-c", program, json.dumps(wanted)]
-    answer, imported = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=tmp_path).stdout)
+    answer = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=tmp_path).stdout)
     assert Graph.from_data(answer["graph"]) == read(**wanted)
-    assert "zc.buildout.buildout" in imported
-    assert not {"setuptools", "pip", "pkg_resources", "zc.buildout.easy_install"} & set(imported)
+    assert "zc.buildout.buildout" in answer["imported"]
+    assert not {"setuptools", "pip", "pkg_resources", "zc.buildout.easy_install"} & set(answer["imported"])

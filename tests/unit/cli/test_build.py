@@ -126,3 +126,23 @@ def test_an_unknown_release_is_told(state: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(("amount", "text"), [(0, "0 B"), (999, "999 B"), (52_100_000, "52.1 MB"), (250_000, "250 kB")])
 def test_sizes_for_people(amount: int, text: str) -> None:
     assert size(amount) == text
+
+
+def test_a_second_build_finds_all_in_place_without_the_engine(
+    tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "[buildout]\nparts = file\n[file]\nrecipe = hyperopenx:template\ninline = x\n"
+    text += "output = ${buildout:directory}/f\n"
+    words = ["build", release(tmp_path, text), "--directory", str(tmp_path / "made")]
+    assert entry.run(words) == 0
+    first = capsys.readouterr().out
+    assert first == f"{tmp_path}/made: 1 parts are in place.\n"
+    made = (tmp_path / "made" / ".completed").stat().st_ino
+    with monkeypatch.context() as without:
+        without.setattr("slapos.cli.site.builds.build_release", None)
+        assert entry.run(words) == 0
+    assert capsys.readouterr().out == first
+    assert (tmp_path / "made" / ".completed").stat().st_ino == made
+    (tmp_path / "made" / "f").unlink()
+    assert entry.run(words) == 0
+    assert (tmp_path / "made" / "f").read_text() == "x"
