@@ -16,7 +16,7 @@ from slapos.build.fetch.debian_packages import Pinned
 from slapos.build.fetch.sources import DEB
 from slapos.build.recipe import Description, OptionsView, Source
 from slapos.cookbook.download import fetcher_of
-from slapos.cookbook.packaged import PackagedRecipe, location_of
+from slapos.cookbook.packaged import PackagedRecipe, places_of
 from slapos.cookbook.script import exec_script
 from slapos.system.removal import remove_tree
 
@@ -32,9 +32,8 @@ class Debian(PackagedRecipe):
 
     @classmethod
     def describe(cls, name: str, options: OptionsView) -> Description:
-        location = location_of(name, options)
         sources = [_source(options, pinned) for pinned in pinned_packages(options)]
-        return Description({"location": location, "bin-directory": f"{location}/wrapped"}, tuple(sources))
+        return Description(places_of(name, options, "wrapped"), tuple(sources))
 
     def produce(self, work: str) -> None:
         """Unpack all, then write the wrappers."""
@@ -111,7 +110,7 @@ def pinned_packages(options: OptionsView) -> list[Pinned]:
                 "packages",
                 f"has lines `name=version sha256 pool/…/file.deb`, not {line[:120]!r}.",
                 reference="invalid-option",
-                hint="slapos.build.fetch.debian_packages.DebianPackages.lock makes them.",
+                hint="`slapos lock PROFILE PART --package NAME` makes them.",
             )
         found.append(Pinned(*match.groups()))
     if not found:

@@ -5,29 +5,21 @@ npm checks the integrity that the lock gives for each file, when it fetches and 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from slapos.build.command import CommandLog
-from slapos.build.recipe import Description, OptionsView
-from slapos.cookbook.packaged import LockedRecipe, location_of
+from slapos.build.package_lock import problems, project_of, read_lock, with_addresses
+from slapos.build.recipe import OptionsView
+from slapos.cookbook.packaged import FETCH_SECONDS, LockedRecipe
 from slapos.model.errors import MachineError, Unavailable
 from slapos.system.files import atomic_write
-from slapos.system.locks import locked
 from slapos.system.processes import Launch, run
 from slapos.system.removal import remove_tree
 
-FETCH_SECONDS = 1800.0
 _NPM = "/usr/bin/npm"
-_INTEGRITY = re.compile(r"sha(256|384|512)-[A-Za-z0-9+/=]+")
-_REGISTRY = "https://registry.npmjs.org"  # npm asks the configured registry in its place
-_OF_PROJECT = ("name", "version", "bin", "engines", "workspaces")
-_DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 _PATIENCE = ("--fetch-retries=2", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=8000")
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--logs-max=0", "--loglevel=warn", "--no-progress")
 
@@ -36,14 +28,9 @@ class Npm(LockedRecipe):
     """Gives ``location``, which has ``node_modules``, and ``bin-directory``."""
 
     lock: ClassVar[str] = "package-lock"
+    programs: ClassVar[str] = "node_modules/.bin"
     compiles: ClassVar[bool] = True  # scripts of packages may
     host_packages: ClassVar[tuple[str, ...]] = ("nodejs", "npm", "python3")
-
-    @classmethod
-    def describe(cls, name: str, options: OptionsView) -> Description:
-        options.text("package-lock")
-        location = location_of(name, options)
-        return Description({"location": location, "bin-directory": f"{location}/node_modules/.bin"})
 
     @classmethod
     def of_machine(cls, options: OptionsView) -> dict[str, str]:
@@ -88,38 +75,29 @@ class Npm(LockedRecipe):
     def _checked(self) -> dict[str, Any]:
         """The lock, each of its packages pinned by a digest, with the address where npm has it."""
         try:
-            lock = json.loads(self.lock_text())
-            packages = lock["packages"]
-            entries = {path: dict(entry) for path, entry in packages.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
+            lock = read_lock(self.lock_text())
+        except ValueError:
             raise self.error(
                 "package-lock",
                 "the file is no package-lock.json of version 2 or 3.",
                 reference="invalid-file",
                 hint="`npm install --package-lock-only` with npm 7 or newer writes it.",
             ) from None
-        for problem in _problems(entries):
+        for problem in problems(lock["packages"]):
             raise self.error("package-lock", problem, reference="unpinned-requirement")
-        for path, entry in entries.items():
-            if path and not entry.get("inBundle"):
-                entry.setdefault("resolved", _address(path, entry))
-        return {**lock, "packages": entries}
+        return with_addresses(lock)
+
+    def fetch_ahead(self) -> None:
+        """Unless npm is itself to be built."""
+        if os.path.exists(self._npm()):
+            self._fetch(self._checked())
 
     def _fetch(self, lock: dict[str, Any]) -> str:
         """npm's cache with all files of the lock, in the download cache."""
         key = json.dumps([lock, self._options()], sort_keys=True)
-        directory = self.download_cache("npm", hashlib.sha256(key.encode()).hexdigest()[:32])
-        os.makedirs(os.path.dirname(directory), exist_ok=True)
-        with locked(f"{directory}.lock", timeout=FETCH_SECONDS, what="The download of packages"):
-            if not os.path.isdir(directory):
-                self._bring(lock, directory)
-        return directory
+        return self.fetched("npm", key, lambda directory: self._bring(lock, directory))
 
     def _bring(self, lock: dict[str, Any], directory: str) -> None:
-        if self.is_offline:
-            raise Unavailable(
-                "The packages are not in the download cache, and this run is offline.", reference="offline"
-            )
         partial = f"{directory}.partial"
         remove_tree(partial)
         project, cache = os.path.join(partial, "project"), os.path.join(partial, "cache")
@@ -149,36 +127,12 @@ class Npm(LockedRecipe):
         )
 
 
-def _problems(packages: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """What in the entries of a lock leaves open which bytes are meant."""
-    if len(packages) < 2 or "" not in packages:
-        yield "the file names no package."
-    for path, entry in packages.items():
-        resolved = str(entry.get("resolved", ""))
-        if not path or entry.get("inBundle"):
-            continue
-        if not path.startswith("node_modules/") or ".." in path.split("/"):
-            yield f"{path[:100]!r} is not below node_modules."
-        elif entry.get("link") or (resolved and not resolved.startswith(("https://", "http://"))):
-            yield f"{path} is a link or comes from {resolved[:100]!r}, which no digest pins."
-        elif not all(map(_INTEGRITY.fullmatch, str(entry.get("integrity", "")).split() or [""])):
-            yield f"{path} has no integrity of at least 256 bits."
-
-
 def _own_directory(binary: str) -> str:
     """``…/npm/bin/npm-cli.js`` → ``…/npm``."""
     return os.path.dirname(os.path.dirname(os.path.realpath(binary)))
 
 
-def _address(path: str, entry: dict[str, Any]) -> str:
-    """Where registries have a package: ``@scope/name`` → ``@scope/name/-/name-1.0.0.tgz``."""
-    name = str(entry.get("name") or path.rpartition("node_modules/")[2])
-    return f"{_REGISTRY}/{name}/-/{name.rpartition('/')[2]}-{entry.get('version')}.tgz"
-
-
 def _write_project(lock: dict[str, Any], directory: str) -> None:
-    """The lock, and the ``package.json`` that it was made from as far as npm compares the two."""
-    root = lock["packages"][""]
-    project = {name: root[name] for name in (*_OF_PROJECT, *_DEPENDENCIES) if name in root}
-    atomic_write(os.path.join(directory, "package.json"), json.dumps(project, indent=2), fsync=False)
-    atomic_write(os.path.join(directory, "package-lock.json"), json.dumps(lock, indent=2), fsync=False)
+    """The lock and its ``package.json``."""
+    for name, data in (("package.json", project_of(lock)), ("package-lock.json", lock)):
+        atomic_write(os.path.join(directory, name), json.dumps(data, indent=2), fsync=False)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import ClassVar, cast
 
 from slapos.build import dpkg
 from slapos.build.command import CommandLog
 from slapos.build.profile.buildout import Buildout
 from slapos.build.profile.load import joined
-from slapos.build.recipe import Ingredients, OptionsView, Profile, Recipe
+from slapos.build.recipe import Description, Ingredients, OptionsView, Profile, Recipe, Value
 from slapos.build.store.site import site_of
 from slapos.cookbook.beside import read_beside, read_once
-from slapos.model.errors import BuildFailed, HyperopenxError, NotFound
+from slapos.model.errors import BuildFailed, HyperopenxError, NotFound, Unavailable
+from slapos.system.locks import locked
+
+FETCH_SECONDS = 1800.0
 
 
 class PackagedRecipe(Recipe):
@@ -68,6 +72,13 @@ class LockedRecipe(PackagedRecipe):
     """The packages are in a file beside the profile, which the option :data:`lock` names: its content counts."""
 
     lock: ClassVar[str]
+    programs: ClassVar[str]
+    """Where the programs are, below the location."""
+
+    @classmethod
+    def describe(cls, name: str, options: OptionsView) -> Description:
+        options.text(cls.lock)
+        return Description(places_of(name, options, cls.programs))
 
     @classmethod
     def ingredients(cls, name: str, options: OptionsView, profile: Profile) -> Ingredients:
@@ -97,12 +108,32 @@ class LockedRecipe(PackagedRecipe):
         except UnicodeDecodeError:
             raise self.error(self.lock, f"{place} is no text.", reference="invalid-file") from None
 
+    def fetched(self, kind: str, key: str, bring: Callable[[str], None]) -> str:
+        """The directory of the download cache for ``key``; ``bring`` makes it, once, unless the run is offline."""
+        directory = self.download_cache(kind, hashlib.sha256(key.encode()).hexdigest()[:32])
+        os.makedirs(os.path.dirname(directory), exist_ok=True)
+        with locked(f"{directory}.lock", timeout=FETCH_SECONDS, what=f"The download of {kind}"):
+            if not os.path.isdir(directory):
+                if self.is_offline:
+                    raise Unavailable(
+                        f"{self.name}: its {kind} are not in the download cache, and this run is offline.",
+                        reference="offline",
+                    )
+                bring(directory)
+        return directory
+
     def fingerprint(self) -> str:
         """The file may change while its name stays."""
         try:
             return f"{self.lock}={hashlib.sha256(self.lock_text().encode()).hexdigest()[:16]}"
         except HyperopenxError:
             return ""  # told when it is needed
+
+
+def places_of(name: str, options: OptionsView, programs: str) -> dict[str, Value]:
+    """``location``, and ``bin-directory``, which is ``programs`` below it."""
+    location = location_of(name, options)
+    return {"location": location, "bin-directory": f"{location}/{programs}"}
 
 
 def location_of(name: str, options: OptionsView) -> str:

@@ -6,31 +6,23 @@ again.  Wheels only: nothing of a distribution runs while the environment is mad
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from typing import ClassVar
 
 import uv
 
-from slapos.build.recipe import Description, OptionsView
-from slapos.cookbook.packaged import LockedRecipe, location_of, package_versions
+from slapos.build.recipe import OptionsView
+from slapos.build.requirements import logical_lines, read_pin
+from slapos.cookbook.packaged import FETCH_SECONDS, LockedRecipe, package_versions
 from slapos.model.errors import Unavailable
 from slapos.system.files import atomic_write
-from slapos.system.locks import locked
 from slapos.system.processes import Launch, run
 from slapos.system.removal import remove_tree
 
-CONTINUED = "\\"
-FETCH_SECONDS = 1800.0
 _PYTHON = "/usr/bin/python3"
-_PINNED = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[^\]]*\])?\s*==\s*[^\s;*]+\s*(;[^#]*?)?(\s+--hash=sha256:[0-9a-f]{64})+"
-)
 _UV = {
     "UV_LINK_MODE": "copy",
     "UV_NO_CONFIG": "1",
@@ -45,13 +37,8 @@ class Venv(LockedRecipe):
     """Gives ``location`` and ``bin-directory``."""
 
     lock: ClassVar[str] = "requirements"
+    programs: ClassVar[str] = "bin"
     host_packages: ClassVar[tuple[str, ...]] = ("python3",)
-
-    @classmethod
-    def describe(cls, name: str, options: OptionsView) -> Description:
-        options.text("requirements")
-        location = location_of(name, options)
-        return Description({"location": location, "bin-directory": f"{location}/bin"})
 
     @classmethod
     def counted(cls, data: bytes) -> str:
@@ -97,7 +84,7 @@ class Venv(LockedRecipe):
         """The requirements, each pinned, with at least one hash."""
         lines = list(logical_lines(self.lock_text()))
         for number, line in lines:
-            if not _PINNED.fullmatch(line):
+            if read_pin(line) is None:
                 raise self.error(
                     "requirements",
                     f"line {number} of the file is not pinned with its hashes: {line[:120]!r}.",
@@ -108,19 +95,17 @@ class Venv(LockedRecipe):
             raise self.error("requirements", "the file names no distribution.", reference="unpinned-requirement")
         return "".join(f"{line}\n" for _, line in lines)
 
+    def fetch_ahead(self) -> None:
+        """Unless the interpreter, which decides what fits it, is itself to be built."""
+        if os.access(self._python(), os.X_OK):
+            self._fetch(self._checked())
+
     def _fetch(self, requirements: str) -> str:
         """The directory of the download cache that has the wheels for this Python."""
         key = f"{requirements}\n{os.path.realpath(self._python())}\n{package_versions(('python3.',))}"
-        directory = self.download_cache("wheels", hashlib.sha256(key.encode()).hexdigest()[:32])
-        os.makedirs(os.path.dirname(directory), exist_ok=True)
-        with locked(f"{directory}.lock", timeout=FETCH_SECONDS, what="The download of wheels"):
-            if not os.path.isdir(directory):
-                self._bring(requirements, directory)
-        return directory
+        return self.fetched("wheels", key, lambda directory: self._bring(requirements, directory))
 
     def _bring(self, requirements: str, directory: str) -> None:
-        if self.is_offline:
-            raise Unavailable("The wheels are not in the download cache, and this run is offline.", reference="offline")
         partial = f"{directory}.partial"
         remove_tree(partial)
         os.makedirs(partial)
@@ -143,18 +128,3 @@ class Venv(LockedRecipe):
             context={"tail": lines[-20:]},
             hint="Distributions without a wheel for this Python cannot be used.",
         )
-
-
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Number and text of each requirement: continued lines joined, comments left out."""
-    begin, pending = 0, ""
-    for number, line in enumerate(text.splitlines(), 1):
-        begin = begin if pending else number
-        plain = re.sub(r"(^|\s)#.*$", "", line).strip()
-        pending = f"{pending} {plain.rstrip(CONTINUED)}".strip()
-        if not plain.endswith(CONTINUED):
-            if pending:
-                yield begin, pending
-            pending = ""
-    if pending:
-        yield begin, pending

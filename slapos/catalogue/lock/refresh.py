@@ -1,4 +1,5 @@
-"""Refreshes what a profile pins: the version and sha256 of sources, the packages of parts of the recipe ``debian``.
+"""Refreshes what a profile pins: the version and sha256 of sources, the packages of parts of the recipe ``debian``, the
+files beside it that ``venv`` and ``npm`` install from.
 
 What is pinned is never replaced because a server has other bytes today: that needs a new version, or a person who says
 so.
@@ -9,15 +10,18 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.fetch.transfer import transfer
 from slapos.build.profile.load import load
 from slapos.catalogue.lint.catalogue import FOLDERS, Profile
 from slapos.catalogue.lint.recipes import words_of
+from slapos.catalogue.lock import node_packages, wheels
 from slapos.catalogue.lock.edit import with_option
+from slapos.catalogue.lock.listed import Exact, LockFile, differences, text_at
 from slapos.model.errors import Conflict, HyperopenxError, InputError, NotFound, ProfileError, Unavailable
 from slapos.system.files import atomic_write
 
@@ -27,8 +31,25 @@ LockPackages = Callable[[Sequence[str]], Sequence[str]]
 """Names of Debian packages → the lines that pin them and what they need."""
 
 _OWN = re.compile(r"\$\{:([-a-zA-Z0-9 ._]+)\}")
+_OTHER = re.compile(r"\$\{([-a-zA-Z0-9 ._]+):")
+_BASE = "${:_profile_base_location_}"
 _FETCHED = ("http:", "https:", "file:", "/")
 _DEPTH = 10  # of options that refer to others
+
+
+class Kind(NamedTuple):
+    """A recipe that installs from a file of locked packages: the options that name the file and the program, and what
+    refreshes the file."""
+
+    option: str
+    tool: str
+    refreshed: Callable[[LockFile], tuple[str, Mapping[str, Exact], Mapping[str, Exact]]]
+
+
+LOCKED: Mapping[str, Kind] = {
+    "hyperopenx:venv": Kind("requirements", "python", wheels.refreshed),
+    "hyperopenx:npm": Kind("package-lock", "npm", node_packages.refreshed),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +75,12 @@ class Change:
 
 @dataclass
 class Locked:
-    """What came out: the text of the profile and what changed in it."""
+    """What came out: the text of the profile and what changed in it; ``files`` beside it by path, new or changed."""
 
     path: str
     text: str
     changes: list[Change] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
 
     def set(self, part: str, option: str, old: str, values: Sequence[str]) -> None:
         """Write an option unless it says the same already."""
@@ -76,8 +98,8 @@ def profile_at(path: str) -> str:
 def refresh(path: str, wish: Wish, *, bring: Bring, lock_packages: LockPackages) -> Locked:
     """The profile at ``path`` with its pins refreshed; nothing is written.
 
-    ``NotFound`` ``part-without-pins``; ``Conflict`` ``source-changed``; ``InputError`` ``version-of-many`` or
-    ``no-packages``; what the network says.
+    ``NotFound`` ``part-without-pins``; ``Conflict`` ``source-changed``; ``InputError`` ``version-of-many``,
+    ``version-of-packages`` or ``no-packages``; what the network says.
     """
     read = ProfileReader(offline=True)
     text = read(path).decode("utf-8", errors="replace")
@@ -90,14 +112,17 @@ def refresh(path: str, wish: Wish, *, bring: Bring, lock_packages: LockPackages)
     for part in parts:
         if _is_debian(profile, part):
             _refresh_packages(profile, part, wish, locked, lock_packages)
+        elif _recipe(profile, part) in LOCKED:
+            _refresh_file(profile, part, wish, locked)
         else:
             _refresh_source(profile, part, wish, locked, bring)
     return locked
 
 
 def write(locked: Locked) -> None:
-    """Replace the profile, with its mode."""
-    atomic_write(locked.path, locked.text, os.stat(locked.path).st_mode & 0o777)
+    """Replace the profile, with its mode, and what lies beside it."""
+    for path, text in {**locked.files, locked.path: locked.text}.items():
+        atomic_write(path, text, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644)
 
 
 def sha256_of(url: str) -> str:
@@ -111,11 +136,16 @@ def _has_pins(profile: Profile, part: str) -> bool:
         return False
     words = words_of(profile.value(part, "recipe")) or frozenset()
     fetches = profile.value(part, "url").startswith(_FETCHED) and "sha256" in words
-    return fetches or bool(profile.value(part, "sha256")) or _is_debian(profile, part)
+    locks = _is_debian(profile, part) or _recipe(profile, part) in LOCKED
+    return fetches or bool(profile.value(part, "sha256")) or locks
+
+
+def _recipe(profile: Profile, part: str) -> str:
+    return profile.value(part, "recipe").strip()
 
 
 def _is_debian(profile: Profile, part: str) -> bool:
-    return profile.value(part, "recipe").strip() == "hyperopenx:debian"
+    return _recipe(profile, part) == "hyperopenx:debian"
 
 
 def _names(packages: str) -> list[str]:
@@ -151,6 +181,48 @@ def _refresh_packages(profile: Profile, part: str, wish: Wish, locked: Locked, l
             hint="Say with --package what it needs; what these need is found.",
         )
     locked.set(part, "packages", pinned, lock_packages(names))
+
+
+def _refresh_file(profile: Profile, part: str, wish: Wish, locked: Locked) -> None:
+    if wish.version:
+        raise InputError(
+            f"[{part}] has packages, which have versions of their own.",
+            reference="version-of-packages",
+            context={"part": part, "profile": profile.path},
+            hint="Say in the file beside its lock, or with --package, which version of which package.",
+        )
+    kind = LOCKED[_recipe(profile, part)]
+    path = _beside(profile, part, kind.option)
+    tool, version = _tool(profile, part, kind.tool)
+    lock = LockFile(part, path, text_at(path), wish.packages, accept=wish.accept, tool=tool, python_version=version)
+    text, old, new = kind.refreshed(lock)
+    if text != lock.text:
+        locked.files[path] = text
+        told = differences(old, new) or [(os.path.basename(path), "", "the same packages, written anew")]
+        locked.changes += [Change(part, name, before, now) for name, before, now in told]
+
+
+def _beside(profile: Profile, part: str, option: str) -> str:
+    """The file on this machine that an option names."""
+    text = profile.value(part, option).strip().replace(_BASE, os.path.dirname(profile.path))
+    path = _evaluated(profile, part, text, {})
+    if not os.path.isabs(path):
+        raise InputError(
+            f"[{part}] of {profile.path}: {option} names {path[:120]!r}, which is no file beside the profile.",
+            reference="not-beside",
+            context={"part": part, "profile": profile.path, "option": option},
+            hint="Write ${:_profile_base_location_}/<name of the file>.",
+        )
+    return os.path.normpath(path)
+
+
+def _tool(profile: Profile, part: str, option: str) -> tuple[str, str]:
+    """The program that an option names; of one that another part gives, the version of that part."""
+    text = profile.value(part, option).strip()
+    other = _OTHER.search(text)
+    if other is None:
+        return _evaluated(profile, part, text, {}), ""
+    return "", ".".join(profile.value(other[1], "version").split(".")[:2])
 
 
 def _refresh_source(profile: Profile, part: str, wish: Wish, locked: Locked, bring: Bring) -> None:

@@ -18,13 +18,20 @@ from slapos.cli.output import emit
 @click.argument("part", default="")
 @click.option("--version", default="", metavar="VERSION", help="Go to this version of the part.")
 @click.option("--accept", is_flag=True, help="Take the bytes that the source has now, although others are pinned.")
-@click.option("--package", "packages", multiple=True, metavar="NAME", help="A Debian package to pin; repeatable.")
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="NAME",
+    help="A package to pin, of Debian, Python or npm; repeatable.",
+)
 @click.option("--check", is_flag=True, help="Change nothing; the exit status is 1 when something would change.")
 def lock(profile: str, part: str, version: str, accept: bool, packages: tuple[str, ...], check: bool) -> int:
-    """Refresh what a PROFILE pins: sha256 of sources, versions, Debian packages; PROFILE is a file or its directory.
+    """Refresh what a PROFILE pins: sources, versions, packages; PROFILE is a file or its directory.
 
     A source that has other bytes than those that are pinned is an error, unless the version changes with them. Debian
-    packages are taken from the machine's signed archive, with all that they need.
+    packages are taken from the machine's signed archive, with all that they need; those of Python and npm, in the files
+    beside the profile, from the registries of pip and npm.
     """
     from slapos.catalogue.lock.refresh import Wish, profile_at, refresh, sha256_of, write
 
@@ -41,7 +48,7 @@ def lock(profile: str, part: str, version: str, accept: bool, packages: tuple[st
 
 
 def _line(part: str, option: str, old: str, new: str) -> str:
-    return f"[{part}] {option}: {' '.join(old.split()) or 'nothing'} → {' '.join(new.split())}"
+    return f"[{part}] {option}: {' '.join(old.split()) or 'nothing'} → {' '.join(new.split()) or 'nothing'}"
 
 
 def _lock_packages(names: Sequence[str]) -> Sequence[str]:

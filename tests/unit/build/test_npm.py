@@ -16,7 +16,7 @@ import pytest
 from slapos.build.sandbox import available
 from slapos.build.store.store import Store
 from slapos.system.processes import run
-from tests.unit.build.sources import build, built, failure
+from tests.unit.build.sources import archive, build, built, failure
 from tests.unit.build.web import Web, serving
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/usr/bin/npm"), reason="the machine has no npm")
@@ -139,3 +139,18 @@ def test_a_package_of_the_registry(tmp_path: Path) -> None:
     result = build(tmp_path, PROFILE + BESIDE)
     assert result.outcome == "done", result.error
     assert run([f"{built(tmp_path, 'app')}/node_modules/.bin/semver", "1.2.3"]).text == "1.2.3\n"
+
+
+def test_packages_are_there_before_anything_is_built(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cache = tmp_path_factory.mktemp("cache")  # not below the profile: what names a file there is not stored
+    install = "install:\n\tmkdir -p $(DESTDIR)$(HERE)\n\tcp seen $(DESTDIR)$(HERE)\n"
+    source = archive(tmp_path / "first.tar", {"Makefile": f"all:\n\tls $(CACHE) > seen 2>&1 || true\n{install}"})
+    first = f"[first]\nrecipe = hyperopenx:cmmi\n{source}make-options = HERE=@@LOCATION@@ CACHE={cache}/npm\n"
+    with serving() as web:
+        locked(tmp_path, web)
+        text = f"{PROFILE}{BESIDE}promises = ${{first:location}}/seen\n{first}"
+        result = build(tmp_path, text, sandbox="false", **{"download-cache": str(cache)})
+    assert result.outcome == "done", result.error
+    fetched = {path.name for path in (cache / "npm").iterdir() if path.is_dir()}
+    assert len(fetched) == 1
+    assert fetched <= set((built(tmp_path, "first") / "seen").read_text().split())

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from slapos.build.requirements import logical_lines
 from slapos.build.sandbox import available
 from slapos.build.store.store import Store
-from slapos.cookbook.venv import logical_lines
 from slapos.system.processes import run
-from tests.unit.build.sources import build, built, failure
+from tests.unit.build.sources import archive, build, built, failure
 
 PROFILE = "[buildout]\nparts = tools\n[tools]\nrecipe = hyperopenx:venv\n"
 BESIDE = "requirements = ${:_profile_base_location_}/requirements.txt\n"
@@ -145,3 +145,30 @@ def test_lines() -> None:
     text = "a==1 \\\n  --hash=x \\\n  # why\n  --hash=y\n\n# b\nc==2 # d\n"
     assert list(logical_lines(text))[-1] == (7, "c==2")
     assert list(logical_lines("a==1 \\\n  --hash=x\n")) == [(1, "a==1 --hash=x")]
+
+
+def test_wheels_are_there_before_anything_is_built(
+    tmp_path: Path, wheels: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """And for an interpreter that is itself to be built, as soon as that is there."""
+    makefile = (
+        "all:\n\tls $(CACHE) > seen 2>&1 || true\n"
+        "install:\n\tmkdir -p $(DESTDIR)$(HERE)/bin\n\tcp seen $(DESTDIR)$(HERE)\n"
+        "\tln -s /usr/bin/python3 $(DESTDIR)$(HERE)/bin/python3\n"
+    )
+    source = archive(tmp_path / "first.tar", {"Makefile": makefile})
+    seen = {}
+    for name, option in (("ahead", "promises"), ("later", "python")):
+        directory = tmp_path / name
+        directory.mkdir()
+        (directory / "requirements.txt").write_text(wheel(wheels))
+        cache = tmp_path_factory.mktemp("cache")  # not below the profile: what names a file there is not stored
+        options = f"recipe = hyperopenx:cmmi\n{source}make-options = HERE=@@LOCATION@@ CACHE={cache}/wheels\n"
+        text = f"{PROFILE}{BESIDE}{option} = ${{first:location}}/bin/python3\n[first]\n{options}"
+        result = build(directory, text, sandbox="false", **{"download-cache": str(cache)})
+        assert result.outcome == "done", result.error
+        assert run([f"{built(directory, 'tools')}/bin/answer"]).text == "answer 1.0\n"
+        fetched = {path.name for path in (cache / "wheels").iterdir() if path.is_dir()}
+        assert len(fetched) == 1
+        seen[name] = fetched <= set((built(directory, "first") / "seen").read_text().split())
+    assert seen == {"ahead": True, "later": False}
