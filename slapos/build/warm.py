@@ -23,6 +23,9 @@ from slapos.system.proctable import end_tree
 
 __all__ = ["Job", "Progress", "Result", "Warm"]
 
+COLD = "cold"
+"""The word that tells the server to import nothing beforehand."""
+
 _STARTS = 3
 _READY_SECONDS = 60.0
 
@@ -34,8 +37,12 @@ class _ServerGone(Exception):
 class Warm:
     """Thread-safe; any number of :meth:`run` at once.  The server is started at the first job and when it died."""
 
-    def __init__(self, *, run_directory: str) -> None:
-        """``run_directory``: owned by the node; locks, records of runs and the server's log lie there."""
+    def __init__(self, *, run_directory: str, preload: bool = True) -> None:
+        """``run_directory``: owned by the node; locks, records of runs and the server's log lie there.
+
+        Without ``preload`` a run imports the recipes that it needs itself: for one run as the same user.
+        """
+        self.preload = preload
         self.run_directory = os.path.join(run_directory, "warm")
         self._lock = threading.Lock()
         self._server: Started | None = None
@@ -143,7 +150,8 @@ class Warm:
         os.makedirs(self.run_directory, mode=0o700, exist_ok=True)
         own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
-            command = [sys.executable, "-P", "-m", "slapos.build.warm_server", str(other.fileno()), self.run_directory]
+            words = [str(other.fileno()), self.run_directory, *([] if self.preload else [COLD])]
+            command = [sys.executable, "-P", "-m", "slapos.build.warm_server", *words]
             environment = {**CLEAN_ENVIRONMENT, **network_environment(), "PYTHONNOUSERSITE": "true"}
             launch = Launch(environment=environment, umask=0o022)
             self._server = start(command, launch=launch, output=self._log, keep=(other.fileno(),))

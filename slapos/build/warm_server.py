@@ -1,7 +1,8 @@
-"""``python -m slapos.build.warm_server <descriptor> <run directory>``: a process with everything imported.
+"""``python -m slapos.build.warm_server <descriptor> <run directory> [cold]``: a process with everything imported.
 
 Started by :class:`slapos.build.warm.Warm`, with one end of a socket pair; each message on it carries the socket of one
 job, for which a leader is forked.  Single-threaded, so that forking is safe.  It ends when the other end closes.
+With ``cold`` recipes, and what they need, are left to the run that uses them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import jinja2
 
 from slapos.build.profile.names import preload
+from slapos.build.warm import COLD
 from slapos.build.warm_leader import lead
 from slapos.system.lineage import adopt_orphans
 from slapos.system.proctable import descendants, end_processes, find_process, process_table
@@ -117,16 +119,11 @@ class _Server:
 
 def main(arguments: list[str]) -> int:
     """Import, then serve."""
-    descriptor, run_directory = int(arguments[0]), arguments[1]
+    descriptor, run_directory, cold = int(arguments[0]), arguments[1], COLD in arguments[2:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     adopt_orphans()
-    preload()
-    for name in _LAZY:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    _warm_templates()
-    gc.collect()
-    gc.freeze()
+    if not cold:
+        _import_all()
     with socket.socket(fileno=descriptor) as control:
         os.set_inheritable(descriptor, False)
         control.sendall(b"ready\n")
@@ -135,6 +132,16 @@ def main(arguments: list[str]) -> int:
         server.serve()
     server.stop()
     return 0
+
+
+def _import_all() -> None:
+    preload()
+    for name in _LAZY:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    _warm_templates()
+    gc.collect()
+    gc.freeze()
 
 
 def _warm_templates() -> None:

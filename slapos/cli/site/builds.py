@@ -128,7 +128,10 @@ def _run(job: Job, on_progress: Callable[[Progress], None] | None) -> Result:
 
     from slapos.build.warm import Warm
 
-    with tempfile.TemporaryDirectory(prefix="hyperopenx-build-") as run, Warm(run_directory=run) as engine:
+    with (
+        tempfile.TemporaryDirectory(prefix="hyperopenx-build-") as run,
+        Warm(run_directory=run, preload=False) as engine,
+    ):
         return engine.run(job, on_progress)
 
 

@@ -316,3 +316,15 @@ def test_a_defect_comes_back_as_data(warm: Warm, directory: Path, tmp_path: Path
     unusable = Job("instance", str(directory / "gone"), "/x", str(tmp_path / "log" / "run.log"))
     error = warm.run(unusable).error
     assert error is not None and error["reference"] == "unusable-directory"
+
+
+def test_a_server_that_is_not_warm_does_the_same(tmp_path: Path) -> None:
+    """For one run: it imports what the run needs only."""
+    profile = tmp_path / "profile.cfg"
+    profile.write_text("[buildout]\nparts = a\n[a]\nrecipe = hyperopenx:template\ninline = x\noutput = f\n")
+    job = Job(kind="build", directory=str(tmp_path), profile=str(profile), log=str(tmp_path / "log"))
+    with Warm(run_directory=str(tmp_path / "run"), preload=False) as engine:
+        assert engine.run(job).outcome == "done"
+        (tmp_path / "f").unlink()
+        assert engine.run(job).outcome == "done"
+    assert (tmp_path / "f").read_text() == "x"
