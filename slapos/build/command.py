@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from slapos.build.jobserver import one_by_one, shared_descriptors
 from slapos.build.sandbox import MORE_PROCESSES, Sandbox
 from slapos.build.symptoms import Failure, explained
-from slapos.build.watch import BuildLimits, Watch
-from slapos.system.cgroups import bounded_processes, joined
+from slapos.build.watch import BuildLimits, Ending, Watch
+from slapos.system.cgroups import Group, bounded
 from slapos.system.limits import Limits
 from slapos.system.processes import Launch, start
 
@@ -50,13 +50,16 @@ class CommandLog:
         environment = one_by_one(self.environment) if alone else self.environment
         launch = Launch(directory=directory, environment=environment, umask=0o022, limits=self._of_kernel())
         words = self.sandbox.wrap(command, directory) if self.sandbox else list(command)
-        with self._bounded() as group:
+        limits = self.limits.beginning()
+        with self._bounded(limits) as group:
             keep = shared_descriptors(environment)
-            started = start(joined(group, words), launch=launch, output=self.path, keep=keep)
-            ending = Watch(started, self.limits, self.path, directory, confined=self.sandbox is not None).wait()
+            started = start(group.joined(words), launch=launch, output=self.path, keep=keep)
+            ending = Watch(started, limits, self.path, directory, confined=self.sandbox is not None).wait()
+            if not ending.reason and group.out_of_memory:  # also when nobody else minded that a process was killed
+                ending = Ending(ending.code, "memory", limits.memory_bytes)
         if ending.code != 0 or ending.reason:
             tail = last_lines(self.path)
-            raise explained(Failure(_shown(command), ending, tail, self.path, self.limits, self.sandbox))
+            raise explained(Failure(_shown(command), ending, tail, self.path, limits, self.sandbox))
 
     def seen(self, path: str) -> str:
         """What commands have to call ``path``."""
@@ -66,11 +69,11 @@ class CommandLog:
         """Run shell text that the packager wrote, stopping at the first command that fails."""
         self.run(["/bin/sh", "-ec", text], directory, alone)
 
-    def _bounded(self) -> AbstractContextManager[str]:
+    def _bounded(self, limits: BuildLimits) -> AbstractContextManager[Group]:
         """For root, whom no other limit of the kernel on processes stops; a little above ours."""
         if os.geteuid() != 0 or self.sandbox is None:
-            return nullcontext("")
-        return bounded_processes(self.limits.processes + MORE_PROCESSES)
+            return nullcontext(Group())
+        return bounded(limits.processes + MORE_PROCESSES, limits.memory_bytes)
 
     def _of_kernel(self) -> Limits:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from slapos.build.sandbox import Sandbox
 from slapos.build.watch import BuildLimits, Ending, Reason
 from slapos.model.errors import BuildFailed, HyperopenxError, MachineError
+from slapos.model.text import size_text
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
 _FORK = re.compile("cannot fork|fork: .*(resource temporarily unavailable|retry)", re.IGNORECASE)
@@ -110,6 +111,16 @@ def _too_many(failure: Failure) -> HyperopenxError:
     )
 
 
+def _too_much_memory(failure: Failure) -> HyperopenxError:
+    return BuildFailed(
+        f"{failure.command} used more than {size_text(failure.limits.memory_bytes)} of memory and was killed.",
+        reference="too-much-memory",
+        context=failure.context(limit=failure.limits.memory_bytes, used=failure.ending.amount),
+        hint="If it is right that it needs so much, give it more with `command-memory` in [buildout] (bytes), or build "
+        "with fewer jobs at once.",
+    )
+
+
 def _too_large(failure: Failure) -> HyperopenxError:
     return BuildFailed(
         f"{failure.command} wrote more than {failure.limits.disk_bytes} bytes, all that a part has to be built in.",
@@ -127,6 +138,7 @@ _LIMITS: Mapping[Reason, Callable[[Failure], HyperopenxError]] = {
     "time": _too_slow,
     "idle": _hangs,
     "processes": _too_many,
+    "memory": _too_much_memory,
     "disk": _too_large,
     "disk-full": _no_space,
 }

@@ -1,8 +1,8 @@
-"""Waits for a command of a build and ends it when it takes more than it may: time, processes, disk.
+"""Waits for a command of a build and ends it when it takes more than it may: time, processes, memory, disk.
 
 No limit of the kernel says that a program hangs, and a quota of the disk needs rights.  So somebody looks, twenty times
-a second, at two numbers that cost nothing (tasks of the machine, free bytes), and only when one of them moved far does
-he count what belongs to this command.  A command that ended by a limit leaves no process.
+a second, at three numbers that cost nothing (tasks, free memory and free disk of the machine), and only when one of
+them moved far does he count what belongs to this command.  A command that ended by a limit leaves no process.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from slapos.system.processes import Started
@@ -26,23 +26,30 @@ from slapos.system.proctable import (
     wait_gone,
 )
 
-Reason = Literal["", "time", "idle", "processes", "disk", "disk-full"]
+Reason = Literal["", "time", "idle", "processes", "memory", "disk", "disk-full"]
 
 _GLANCE_SECONDS = 0.05
 _PULSE_SECONDS = 5.0
 _END_SECONDS = 60.0
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildLimits:
     """Of one command of a build: ``seconds`` in all; ``idle_seconds`` without a line in the log or processor time;
-    ``processes`` and threads at once; ``disk_bytes`` in its work directory; ``free_bytes`` that stay on the disk."""
+    ``processes`` and threads at once; ``memory_bytes`` of all of them, 0 for most of what is free when it begins;
+    ``disk_bytes`` in its work directory; ``free_bytes`` that stay on the disk."""
 
     seconds: float = 4 * 3600
     idle_seconds: float = 900
     processes: int = max(1000, 16 * (os.cpu_count() or 1))
+    memory_bytes: int = 0
     disk_bytes: int = 50 * 1024**3
     free_bytes: int = 256 * 1024**2
+
+    def beginning(self) -> BuildLimits:
+        """Those of a command that begins now: ``memory_bytes`` is a number."""
+        return self if self.memory_bytes else replace(self, memory_bytes=_free_memory() // 8 * 7)
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Ending:
 @dataclass
 class Watch:
     """Watches one command, whose output goes to ``log`` and whose files lie in ``directory``; ``confined`` when it
-    has process numbers of its own."""
+    has process numbers of its own.  ``limits`` are those of :meth:`BuildLimits.beginning`."""
 
     started: Started
     limits: BuildLimits
@@ -70,6 +77,8 @@ class Watch:
         self.tasks_before = _tasks_of_machine()
         self.free_before = _free_bytes(self.directory)
         self.disk_allowed = self.limits.disk_bytes
+        self.memory_before = _free_memory()
+        self.memory_allowed = self.limits.memory_bytes
         self.pulse: tuple[int, int] = (0, 0)
         self.pulse_at = self.looked_at = self.begin
 
@@ -96,7 +105,8 @@ class Watch:
         return self.started.wait()
 
     def _excess(self) -> tuple[Reason, float]:
-        checks: tuple[Callable[[], tuple[Reason, float]], ...] = (self._disk, self._processes, self._time, self._idle)
+        checks: tuple[Callable[[], tuple[Reason, float]], ...]
+        checks = (self._memory, self._disk, self._processes, self._time, self._idle)
         return next(filter(lambda found: found[0], (check() for check in checks)), ("", 0.0))
 
     def _time(self) -> tuple[Reason, float]:
@@ -120,6 +130,15 @@ class Watch:
             return "", 0.0
         count = _count(self.started.pid, self.limits.processes)
         return ("processes", count) if count > self.limits.processes else ("", 0.0)
+
+    def _memory(self) -> tuple[Reason, float]:
+        taken = self.memory_before - _free_memory()
+        if taken > self.memory_allowed:
+            used = _used_memory(self.started.pid)
+            if used > self.limits.memory_bytes:
+                return "memory", used
+            self.memory_allowed = taken + self.limits.memory_bytes - used  # others take some as well
+        return "", 0.0
 
     def _disk(self) -> tuple[Reason, float]:
         free = _free_bytes(self.directory)
@@ -148,6 +167,25 @@ def _count(leader: int, enough: int) -> int:
         if found > enough:
             return found
     return len(tree(process_table(), leader))
+
+
+def _free_memory() -> int:
+    """Bytes that programs can still take; ``MemAvailable`` of ``/proc/meminfo``, see proc(5)."""
+    with open("/proc/meminfo", encoding="ascii") as stream:
+        return next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable:"))
+
+
+def _used_memory(leader: int) -> int:
+    """Of the session and tree of ``leader``, without what is a file's; what two processes share counts twice."""
+    total = 0
+    for process in tree(process_table(), leader):
+        try:
+            with open(f"/proc/{process.pid}/statm", encoding="ascii") as stream:
+                resident, shared = stream.read().split()[1:3]
+        except OSError:
+            continue
+        total += (int(resident) - int(shared)) * _PAGE_BYTES
+    return total
 
 
 def _free_bytes(directory: str) -> int:

@@ -53,11 +53,13 @@ def reason_for_none(main: Mapping[str, Any]) -> str:
 
 
 def limits_of(main: Mapping[str, Any]) -> BuildLimits:
-    """``command-seconds``, ``command-idle-seconds``, ``command-processes`` and ``build-bytes`` of ``[buildout]``."""
+    """``command-seconds``, ``command-idle-seconds``, ``command-processes``, ``command-memory`` and ``build-bytes`` of
+    ``[buildout]``."""
     return BuildLimits(
         seconds=_number(main, "command-seconds", BuildLimits.seconds),
         idle_seconds=_number(main, "command-idle-seconds", BuildLimits.idle_seconds),
         processes=int(_number(main, "command-processes", BuildLimits.processes)),
+        memory_bytes=int(_number(main, "command-memory", BuildLimits.memory_bytes)),
         disk_bytes=int(_number(main, "build-bytes", BuildLimits.disk_bytes)),
     )
 

@@ -138,6 +138,34 @@ def test_a_command_that_fills_the_disk_is_ended(tmp_path: Path, make: str) -> No
     assert "build-bytes" in str(error["hint"])
 
 
+EAT = "perl -e 'for (1..%d) { push @kept, \"x\" x 1000000; select undef, undef, undef, %s } sleep 5'"
+
+
+@confined
+@limited
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(EAT % (1000, "0"), id="at once"),
+        pytest.param(EAT % (1000, "0.01"), id="slowly"),
+        pytest.param(f"for i in 1 2 3 4 5 6 7 8; do {EAT % (60, '0.01')} & done; wait", id="many processes"),
+    ],
+)
+def test_a_command_that_eats_memory_is_ended(tmp_path: Path, make: str) -> None:
+    """A gigabyte at most, should nobody end it."""
+    error = refused(tmp_path, f"{make}; echo bad > out", "command-memory = 200000000")
+    assert error["reference"] == "too-much-memory"
+    assert "used more than 190.7 MiB of memory and was killed" in str(error["message"])
+    assert "`command-memory` in [buildout]" in str(error["hint"])
+
+
+@confined
+@pytest.mark.parametrize("limit", ["", "command-memory = 200000000"])
+def test_a_command_may_use_the_memory_that_it_has(tmp_path: Path, limit: str) -> None:
+    sections = section(tmp_path, "modest", f"{EAT % (60, '0.001')}; echo good > out".replace("sleep 5", "sleep 0"))
+    assert built(tmp_path, sections, "modest", limit).outcome == "done"
+
+
 @confined
 def test_the_memory_of_dev_shm_is_bounded(tmp_path: Path) -> None:
     assert refused(tmp_path, "cat /dev/zero > /dev/shm/x")["reference"] == "disk-full"

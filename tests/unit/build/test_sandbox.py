@@ -72,6 +72,18 @@ def test_without_a_sandbox_limits_hold_too(tmp_path: Path) -> None:
     assert time.monotonic() - begin < 30
 
 
+def test_without_rights_memory_is_bounded_too(tmp_path: Path) -> None:
+    """Nobody but who watches ends it; it would take half a gigabyte."""
+    log = CommandLog(str(tmp_path / "log"), environment=ENVIRONMENT)
+    log.limits = BuildLimits(memory_bytes=200_000_000)
+    eat = "perl -e 'for (1..500) { push @kept, \"x\" x 1000000; select undef, undef, undef, 0.005 } sleep 60'"
+    with pytest.raises(BuildFailed) as caught:
+        log.shell(f"{eat} & {eat} & wait", str(tmp_path))
+    assert caught.value.reference == "too-much-memory"
+    assert 200_000_000 < caught.value.context["used"] < 900_000_000
+    assert 0 < BuildLimits().beginning().memory_bytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_waiting_ends_when_the_program_does() -> None:
     program = start(["sh", "-c", "sleep 0.3 & wait"])
     assert not program.ends_within(0.05)
