@@ -170,7 +170,9 @@ class Daemon:
                 server.handle_request()
 
     def _revive(self) -> None:
-        if not self.stopping.is_set() and self.node.supervisor.ensure():
+        if self.stopping.is_set() or self.node.supervisor.is_there():
+            return
+        if self.node.supervisor.ensure():
             log.warning("the supervisor had ended; it was started again")
             self.work.counters.restart()
             self.schedule.trigger(*self.work.everything())

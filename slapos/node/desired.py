@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import threading
 from collections.abc import Mapping
@@ -10,8 +11,9 @@ from collections.abc import Mapping
 from slapos.model.errors import InputError
 from slapos.model.objects import Instance, NodeState, Supply
 from slapos.model.states import Health, InstanceState
-from slapos.slap.documents import node_state_from_data, node_state_to_data
-from slapos.system.files import read_json, write_json
+from slapos.node.remembering import while_it_lives
+from slapos.slap.documents import instance_to_data, node_state_from_data, node_state_to_data
+from slapos.system.files import atomic_write, read_json
 
 NOTHING = NodeState(0, False, (), {})
 
@@ -26,13 +28,18 @@ def merge(old: NodeState, new: NodeState) -> NodeState:
 
 def changed_partitions(old: NodeState, new: NodeState) -> set[str]:
     """Names whose instance differs, those that appeared or disappeared included."""
-    names = set(old.partitions) | set(new.partitions)
+    names = {*old.partitions, *new.partitions}
     return {
         name
         for name in names
-        if _wish(old.partitions.get(name)) != _wish(new.partitions.get(name))
-        or (name in old.partitions) != (name in new.partitions)
+        if (name in old.partitions) != (name in new.partitions)
+        or _wishes_differ(old.partitions.get(name), new.partitions.get(name))
     }
+
+
+def _wishes_differ(old: Instance | None, new: Instance | None) -> bool:
+    """What the master did not tell anew is the same object."""
+    return old is not new and _wish(old) != _wish(new)
 
 
 def _wish(instance: Instance | None) -> object:
@@ -87,7 +94,7 @@ class Desired:
             merged = merge(old, new)
             if dataclasses.replace(merged, generation=old.generation) != old:
                 os.makedirs(os.path.dirname(self._path), exist_ok=True)
-                write_json(self._path, node_state_to_data(merged), mode=0o600)
+                atomic_write(self._path, _as_json(merged), mode=0o600)
             self._state = merged
         return changed_partitions(old, merged), changed_releases(old, merged)
 
@@ -112,6 +119,17 @@ class Desired:
 def living(partitions: Mapping[str, Instance | None]) -> list[Instance]:
     """Instances that are not wanted destroyed."""
     return [item for item in partitions.values() if item is not None and item.state is not InstanceState.DESTROYED]
+
+
+_instance_data = while_it_lives(instance_to_data)
+
+
+def _as_json(state: NodeState) -> str:
+    """One line: of hundreds of instances one changes at a time, and each change is written."""
+    data = node_state_to_data(dataclasses.replace(state, partitions={}))
+    found = state.partitions.items()
+    data["partitions"] = {name: None if item is None else _instance_data(item) for name, item in found}
+    return json.dumps(data) + "\n"
 
 
 def _load(path: str) -> NodeState:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,13 +26,17 @@ class Outbox:
     One that cannot be written is kept in memory: that the disk is full must not stay unsaid because the disk is full.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, plan_seconds: float = 1.0) -> None:
+        """``plan_seconds``: the plans of all subjects travel together, and not more often than this."""
         self._directory = directory
         self._lock = threading.Lock()
         self._delivered: dict[str, str] = {}
         self._held: dict[str, dict[str, Any]] = {}
         self._plans: dict[str, Any] = {}
         self._plans_changed = False
+        self._plan_seconds = plan_seconds
+        self._plans_due = 0.0
+        self._reminder: threading.Timer | None = None
         self.filled = threading.Event()
 
     def instance(self, report: InstanceReport) -> bool:
@@ -75,38 +80,62 @@ class Outbox:
         One report that the master refuses does not hold up the others: it is dropped, since a repetition cannot help.
         """
         self.filled.clear()
-        confirmed = 0
-        while names := self._names()[:_BATCH]:
-            batch = {name: data for name in names if (data := self._read(name)) is not None}
-            try:
-                self._send(client, node, batch)
-            except Unavailable:
-                raise
-            except HyperopenxError:
-                for name, data in batch.items():
-                    with contextlib.suppress(HyperopenxError):
-                        self._send(client, node, {name: data})
-            self._confirm({name: batch.get(name) for name in names})
-            confirmed += len(names)
-        self._send_plans(client, node)
+        confirmed, plans = 0, self._take_plans()
+        try:
+            while names := self._names()[:_BATCH]:
+                batch = {name: data for name in names if (data := self._read(name)) is not None}
+                if self._send_all(client, node, batch, plans):
+                    plans = None
+                self._confirm({name: batch.get(name) for name in names})
+                confirmed += len(names)
+            if plans is not None:
+                client.report(node, plan=plans)
+        except HyperopenxError:
+            self._plans_changed = self._plans_changed or plans is not None
+            raise
         return confirmed
 
-    def _send(self, client: Master, node: str, batch: Mapping[str, dict[str, Any]]) -> None:
+    def _send_all(
+        self, client: Master, node: str, batch: Mapping[str, dict[str, Any]], plans: dict[str, Any] | None
+    ) -> bool:
+        """In one message, or, when it is refused, one by one and without the plans; whether it was one."""
+        try:
+            self._send(client, node, batch, plans)
+        except Unavailable:
+            raise
+        except HyperopenxError:
+            for name, data in batch.items():
+                with contextlib.suppress(HyperopenxError):
+                    self._send(client, node, {name: data}, None)
+            return False
+        return True
+
+    def _send(
+        self, client: Master, node: str, batch: Mapping[str, dict[str, Any]], plans: dict[str, Any] | None
+    ) -> None:
         instances = [_instance(data) for name, data in batch.items() if name.startswith("instance-")]
         supplies = [_supply(data) for name, data in batch.items() if name.startswith("supply-")]
-        client.report(node, instances, supplies)
+        client.report(node, instances, supplies, plan=plans)
 
-    def _send_plans(self, client: Master, node: str) -> None:
+    def _take_plans(self) -> dict[str, Any] | None:
+        """What to send of the plans now: None when nothing changed or the last sending is too young."""
+        now = time.monotonic()
         with self._lock:
             if not self._plans_changed:
-                return
-            plans = dict(self._plans)
+                return None
+            if now < self._plans_due:
+                self._remind(self._plans_due - now)
+                return None
             self._plans_changed = False
-        try:
-            client.report(node, plan={"subjects": plans})
-        except HyperopenxError:
-            self._plans_changed = True
-            raise
+            self._plans_due = now + self._plan_seconds
+            return {"subjects": dict(self._plans)}
+
+    def _remind(self, seconds: float) -> None:
+        """Whoever delivers is woken once more; several wishes to be are one."""
+        if self._reminder is None or not self._reminder.is_alive():
+            self._reminder = threading.Timer(seconds, self.filled.set)
+            self._reminder.daemon = True
+            self._reminder.start()
 
     def _confirm(self, batch: Mapping[str, dict[str, Any] | None]) -> None:
         """Those that were not replaced meanwhile are done."""

@@ -7,6 +7,7 @@ by ``dumps``, so that buildout evaluates none of them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -22,9 +23,11 @@ from slapos.model.errors import InputError, MachineError
 from slapos.model.objects import Instance
 from slapos.node import layout
 from slapos.node.config import NodeConfig
+from slapos.node.remembering import while_it_lives
 from slapos.slap.documents import instance_from_data, instance_to_data
 from slapos.system.below import read_below
 
+_REMEMBERED = 1024  # documents; one per partition is enough
 _TEMPLATES = ("instance.cfg", "template.cfg")
 _OWN = ("reported_state", "health", "sentence", "reasons", "promises", "error", "connection", "orphan", "generation")
 
@@ -47,11 +50,17 @@ def files_digest(document: bytes, profile: bytes) -> str:
 
     What the instance published itself is in the document but not in the digest: it is no reason to do anything.
     """
+    order = _order_in(document)
+    return hashlib.sha256(order.encode() + profile).hexdigest() if order else ""
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _order_in(document: bytes) -> str:
+    """Digest of the order in a document; empty when it cannot be read.  A cycle finds the same text several times."""
     try:
-        order = order_digest(instance_from_data(json.loads(document)))
+        return order_digest(instance_from_data(json.loads(document)))
     except (ValueError, InputError):
         return ""
-    return hashlib.sha256(order.encode() + profile).hexdigest()
 
 
 def order_of(instance: Instance) -> dict[str, Any]:
@@ -62,11 +71,13 @@ def order_of(instance: Instance) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in _OWN}
 
 
+@while_it_lives
 def order_digest(instance: Instance) -> str:
     """Changes exactly when buildout has something new to do (the timestamp is part of it: a bang changes it)."""
     return hashlib.sha256(json.dumps(order_of(instance), sort_keys=True).encode()).hexdigest()
 
 
+@while_it_lives
 def make_document(instance: Instance) -> bytes:
     """The instance document that recipes read: ``hyperopenx.get.v0.instance`` without what the node reports."""
     data = instance_to_data(instance)

@@ -95,8 +95,11 @@ def run_promises(
     except (OSError, InputError) as error:
         return _unprepared(promises, error)
     runner = _Runner(setting, mode, history)
-    with ThreadPoolExecutor(max_workers=setting.workers) as pool:
-        answers = list(pool.map(lambda promise: runner.answer(promise, force), promises))
+    if len(promises) == 1:  # the common case needs no other thread
+        answers = [runner.answer(promises[0], force)]
+    else:
+        with ThreadPoolExecutor(max_workers=setting.workers) as pool:
+            answers = list(pool.map(lambda promise: runner.answer(promise, force), promises))
     return Judged(
         results=tuple(answer.result for answer in answers if answer.result is not None),
         next_run=min(answer.cached.next_run for answer in answers),

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from slapos.node.plan import PHRASES, Kind
 
-_LINE = re.compile(r"(\S+ \S+) (?:INFO|WARNING|ERROR) (?:partition |release )?(\S+): (.*)")
+_LINE = re.compile(r"(\S+ \S+) (?:INFO|WARNING|ERROR) (?:slapos\.node: )?(?:partition |release )?(\S+): (.*)")
 _ACTIONS = {
     kind: re.compile("".join((re.escape(phrase).replace(r"\{\}", r"\S+"), ": ."))) for kind, phrase in PHRASES.items()
 }

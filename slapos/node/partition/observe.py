@@ -99,7 +99,7 @@ def running_services(node: Node, partition: str) -> tuple[Running, ...]:
     """What the supervisor has of a partition."""
     prefix = f"{partition}:"
     try:
-        found = node.supervisor.services()
+        found = node.supervisor.services(partition)
     except Unavailable:  # it is not started: a plan made now shows what a cycle, which starts it, would do
         return ()
     mine = {key.removeprefix(prefix): item for key, item in found.items() if key.startswith(prefix)}

@@ -110,14 +110,17 @@ class Supervisor(Protocol):
     def ensure(self) -> bool:
         """It runs; whether it had to be started."""
 
+    def is_there(self) -> bool:
+        """Whether its process exists, which costs nothing to see; one that hangs is there, too."""
+
     def is_running(self) -> bool:
         """Whether it answers."""
 
     def shutdown(self, timeout: float = 90.0) -> None:
         """Stop all services side by side, then itself; the services are started again by the next :meth:`ensure`."""
 
-    def services(self) -> dict[str, ServiceStatus]:
-        """By ``<partition>:<service>``."""
+    def services(self, partition: str | None = None) -> dict[str, ServiceStatus]:
+        """By ``<partition>:<service>``; all, or those of one partition."""
 
     def add(self, spec: ServiceSpec) -> None:
         """It is known, and runs as the spec says: added, restarted when what runs differs, else left alone."""

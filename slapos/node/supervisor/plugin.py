@@ -7,7 +7,6 @@ no name is ever rendered into an INI file.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -30,6 +29,7 @@ from slapos.system.locks import try_lock
 from slapos.system.proctable import boot_id
 
 _STRAY_GRACE = 5.0
+_LONGEST_SLEEP = 5.0  # its ticks come as often; signals and requests wake it
 _SUPERVISORD = {True: ProcessStates.RUNNING, False: ProcessStates.STOPPED}
 
 
@@ -50,10 +50,10 @@ class Group:
         self.config = _Config(service.key.replace(":", "/", 1))
 
     def __lt__(self, other: Group) -> bool:
-        return self.config.name < other.config.name
+        return False  # supervisord sorts at each turn of its loop; to us no order is better
 
     def transition(self) -> None:
-        self.interface.step(self.service)
+        self.interface.turn(self.service)
 
     def get_dispatchers(self) -> dict[int, Any]:
         handle = self.service.handle
@@ -151,6 +151,7 @@ class Interface:
     def _timeout(self, longest: float) -> float:
         """Called once per turn of the loop, before it sleeps: what was seen of the processes is old from here on."""
         self.seen = None
+        longest = max(longest, _LONGEST_SLEEP)
         now = self.around.clock.monotonic()
         wakes = [service.wake for service in self.services.values() if service.wake is not None]
         if self.strays is not None:
@@ -190,6 +191,12 @@ class Interface:
         group = Group(service, self)
         self.supervisord.process_groups[group.config.name] = group
         return service
+
+    def turn(self, service: Service) -> None:
+        """Called for each service in each turn of the loop: a thousand that only run must cost nothing."""
+        running = self.supervisord.options.mood == SupervisorStates.RUNNING
+        if service.wake is not None or self.strays is not None or not running:
+            self.step(service)
 
     def step(self, service: Service) -> None:
         """One turn for one service."""
@@ -234,9 +241,11 @@ class Interface:
         return {"pid": os.getpid(), "services": len(self.services)}
 
     def statuses(self, arguments: Mapping[str, Any]) -> Any:
-        names = arguments.get("names")
+        names, partition = arguments.get("names"), arguments.get("partition")
         chosen = self.services.values() if names is None else [self._named({"name": name}) for name in names]
-        return [dataclasses.asdict(service.status()) for service in chosen]
+        if partition is not None:
+            chosen = [service for service in chosen if service.spec.partition == partition]
+        return [dict(service.status().__dict__) for service in chosen]
 
     def add(self, arguments: Mapping[str, Any]) -> Any:
         spec = spec_from_data(arguments["spec"])

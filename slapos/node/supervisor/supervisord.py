@@ -94,6 +94,9 @@ class Supervisord:
                 )
             time.sleep(0.02)
 
+    def is_there(self) -> bool:
+        return is_locked(self.lock)
+
     def is_running(self) -> bool:
         try:
             self._call("ping", timeout=10.0)
@@ -122,8 +125,9 @@ class Supervisord:
                 )
             time.sleep(0.02)
 
-    def services(self) -> dict[str, ServiceStatus]:
-        return {status.name: status for status in map(_status, self._call("statuses"))}
+    def services(self, partition: str | None = None) -> dict[str, ServiceStatus]:
+        arguments: dict[str, Any] = {} if partition is None else {"partition": partition}
+        return {status.name: status for status in map(_status, self._call("statuses", **arguments))}
 
     def status(self, name: str) -> ServiceStatus:
         """Of one service."""

@@ -21,8 +21,10 @@ class MemoryMaster:
         self.refused = ""
         self.got: list[Any] = []
         self.plans: list[Any] = []
+        self.calls = 0
 
     def report(self, node: str, instances: Any = (), supplies: Any = (), plan: Any = None, online: bool = True) -> int:
+        self.calls += 1
         if self.away:
             raise Unavailable("away")
         if any(item.guid == self.refused for item in instances):
@@ -97,3 +99,30 @@ def test_plans_are_sent_when_they_changed(outbox: Outbox) -> None:
     outbox.plan("slappart0", [{"actions": []}])
     outbox.deliver(master, "COMP-1")  # type: ignore[arg-type]
     assert master.plans == [{"subjects": {"slappart0": [{"actions": []}]}}]
+
+
+def test_plans_travel_with_reports_and_not_too_often(tmp_path: Path) -> None:
+    outbox, master = Outbox(str(tmp_path / "outbox"), plan_seconds=0.2), MemoryMaster()
+    outbox.plan("slappart0", [{"actions": [1]}])
+    outbox.instance(report())
+    outbox.deliver(master, "COMP-1")  # type: ignore[arg-type]
+    assert (master.calls, len(master.plans)) == (1, 1)
+    for number in (2, 3):
+        outbox.plan("slappart0", [{"actions": [number]}])
+        outbox.deliver(master, "COMP-1")  # type: ignore[arg-type]
+    assert len(master.plans) == 1, "it is too early"
+    assert outbox.filled.wait(5.0), "whoever delivers is woken once it is time"
+    outbox.deliver(master, "COMP-1")  # type: ignore[arg-type]
+    assert master.plans[1:] == [{"subjects": {"slappart0": [{"actions": [3]}]}}]
+
+
+def test_no_plan_is_lost_with_a_message_that_did_not_arrive(tmp_path: Path) -> None:
+    outbox, master = Outbox(str(tmp_path / "outbox"), plan_seconds=0.0), MemoryMaster()
+    master.away = True
+    outbox.plan("slappart0", [{"actions": []}])
+    outbox.instance(report())
+    with pytest.raises(Unavailable):
+        outbox.deliver(master, "COMP-1")  # type: ignore[arg-type]
+    master.away, master.refused = False, "SOFTINST-1"
+    outbox.deliver(master, "COMP-1")  # type: ignore[arg-type]
+    assert master.plans == [{"subjects": {"slappart0": [{"actions": []}]}}], "the report was refused, the plan not"
