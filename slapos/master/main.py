@@ -15,6 +15,7 @@ from slapos.master.services import identities
 from slapos.master.storage.database import open_storage
 from slapos.master.tls import authority_of, ensure_server_certificate
 from slapos.model.errors import HyperopenxError
+from slapos.system.logs import configure_logs
 
 __all__ = ["MasterConfig", "OperatorFiles", "initialise", "load_config", "serve"]
 
@@ -34,8 +35,8 @@ def serve(config: MasterConfig) -> None:
 
 def main(arguments: list[str]) -> int:
     """Serve the configuration named by the one argument; the exit code of the error tree on failure."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
+        configure_logs()
         serve(load_config(arguments[0]))
     except HyperopenxError as error:
         sys.stderr.write(f"{error.reference}: {error.message}\n{error.hint}\n")

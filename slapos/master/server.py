@@ -34,6 +34,7 @@ from slapos.master.tls import authority_of, server_context
 from slapos.schema.cache import DocumentCache
 from slapos.schema.fetch import Fetcher
 from slapos.schema.transport import Limits
+from slapos.system.service_manager import Notifier
 
 logger = logging.getLogger("slapos.master")
 
@@ -52,8 +53,15 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._hub = hub
         self._master = master
+        self._notifier = Notifier()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Also tells the service manager, when there is one, that it serves."""
+        await self._open(sockets)
+        if self.started:
+            self._notifier.ready()
+
+    async def _open(self, sockets: list[socket.socket] | None) -> None:
         """Also opens the legacy listener; one that cannot be opened is known before anything is served."""
         listener = self._master.insecure_legacy_listener
         if listener is None:
@@ -76,10 +84,12 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to stop: not kept for later, so that the process ends with status 0."""
         self.should_exit = True
+        self._notifier.stopping()
         self._hub.closed = True
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
+        self._notifier.alive()
         if self._hub.closed:
             self._hub.close()
         return await super().on_tick(counter)

@@ -27,6 +27,7 @@ from slapos.node.supervisor.interface import ServiceState
 from slapos.node.usage import deliver_usage
 from slapos.node.work import CERTIFICATE, CHORE, DISKS, MEASURE, PARTITION, PROCESSES, RELEASE, STORE, USAGE, Work
 from slapos.system.locks import locked
+from slapos.system.service_manager import Notifier
 
 HEARTBEAT_SECONDS = 30.0
 WATCH_SECONDS = 2.0
@@ -48,6 +49,8 @@ class Daemon:
         self.work = Work(node, self.schedule, self.outbox, Uses(config=node.config, layout=node.layout))
         self.refreshing = threading.Lock()
         self.last_sent = 0.0
+        self.notifier = Notifier()
+        self.threads: list[threading.Thread] = []
 
     def run(self) -> None:
         """Until :meth:`stop`; :class:`Conflict` ``locked`` when another daemon serves this node."""
@@ -55,9 +58,11 @@ class Daemon:
         name = self.node.config.name
         with locked(self.node.layout.lock, 5.0, f"The node {name} has a daemon already: it"):
             self._prepare()
-            threads = self._start_threads()
+            self.threads = self._start_threads()
+            self.notifier.ready()
             self.stopping.wait()
-            self._end(threads)
+            self.notifier.stopping()
+            self._end(self.threads)
 
     def stop(self) -> None:
         """End soon; services are left running.  Safe in a signal handler."""
@@ -78,6 +83,7 @@ class Daemon:
             ("chores", lambda: self._work(frozenset({CHORE}))),
             ("measurer", lambda: self._work(frozenset({MEASURE}))),
             ("metrics", self._serve_metrics),
+            ("notifier", self._notify),
         ]
         loops += [(f"worker-{i}", lambda: self._work(frozenset({PARTITION}))) for i in range(config.workers)]
         loops += [(f"builder-{i}", lambda: self._work(frozenset({RELEASE}))) for i in range(config.build_workers)]
@@ -157,6 +163,16 @@ class Daemon:
                     self.schedule.trigger(*self.work.everything())
                 elif event.state in _ENDS:
                     self.schedule.trigger(Subject(PARTITION, event.name.partition(":")[0]))
+
+    def _notify(self) -> None:
+        """Alive is a daemon whose loops all run and whose schedule answers."""
+        self.stopping.wait(self.notifier.interval or None)
+        found = self.schedule.depths()
+        if all(thread.is_alive() for thread in self.threads):
+            self.notifier.alive()
+        partitions = len(self.node.desired.state.partitions)
+        failing = found[PARTITION, "failing"] + found[RELEASE, "failing"]
+        self.notifier.status(f"{partitions} partitions, {failing} of them or of the releases failing")
 
     def _serve_metrics(self) -> None:
         node, work = self.node, self.work

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from slapos.node.config import NodeConfig, load_config
 from slapos.node.daemon import Daemon
 from slapos.node.operations import plan_text, run_once
 from slapos.node.wiring import open_node, open_supervisor
+from slapos.system.logs import configure_logs
 
 _ROUNDS = ("software", "instance", "report", "promise")
 
@@ -33,13 +33,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0, or the one of the error (docs/reference/errors)."""
     options = parse_arguments(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if options.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
     try:
+        configure_logs(verbose=options.verbose)
         return _run(load_config(options.cfg), options)
     except HyperopenxError as error:
         sys.stderr.write(f"{error} [{error.reference}]\n" + (f"{error.hint}\n" if error.hint else ""))

@@ -341,9 +341,12 @@ def stop_services(config: NodeConfig, timeout: float = 90.0) -> None:
     open_supervisor(config).shutdown(timeout)
 
 
-def name_supervisor_unit(config: NodeConfig, unit: str) -> None:
-    """From now on systemd is asked to start the supervisor, as ``unit``; empty: who needs it starts it."""
-    path = layout_of(config).supervisor_unit
+def name_supervisor_unit(config: NodeConfig, unit: str, root: str = "/") -> None:
+    """From now on systemd is asked to start the supervisor, as ``unit``; empty: who needs it starts it.
+
+    ``root``: of the machine whose node it is.
+    """
+    path = root.rstrip("/") + layout_of(config).supervisor_unit
     if unit:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         atomic_write(path, unit + "\n", mode=0o600)

@@ -15,7 +15,7 @@ from slapos.node.supervisor.rpc import call
 from slapos.node.supervisor.spawn import mark_prefix
 from slapos.system.files import make_directory, write_if_changed, write_json
 from slapos.system.locks import is_locked, locked
-from slapos.system.processes import Launch, run
+from slapos.system.processes import Launch, check_run, run
 
 # Fixed text: no path and no name is ever rendered into it.
 _CONFIGURATION = """\
@@ -40,10 +40,12 @@ class Supervisord:
     """A :class:`~slapos.node.supervisor.interface.Supervisor`.
 
     ``run_directory`` is short (its sockets' paths have 107 characters at most), ``store`` keeps the records of
-    services, ``log`` is supervisord's own log.  All three belong to the node alone.
+    services, ``log`` is supervisord's own log.  All three belong to the node alone.  ``unit``: of systemd, which is
+    asked to start it; without one it is started from here.
     """
 
-    def __init__(self, *, run_directory: str, store: str, log: str) -> None:
+    def __init__(self, *, run_directory: str, store: str, log: str, unit: str = "") -> None:
+        self.unit = unit
         self.run_directory = run_directory
         self.store = store
         self.log = log
@@ -54,6 +56,10 @@ class Supervisord:
     def ensure(self) -> bool:
         if self.is_running():
             return False
+        if self.unit:  # which comes here again, without the unit
+            done = check_run(("systemctl", "start", self.unit), timeout=2 * _START_SECONDS)
+            self._wait_answer(done.text)
+            return True
         make_directory(self.run_directory, 0o700)
         starting = os.path.join(self.run_directory, "supervisor.start")
         with locked(starting, _START_SECONDS, "The start of the supervisor"):

