@@ -23,6 +23,8 @@ MOST_LINES = 400
 """Of a profile or template."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
+_WANTED = {"package.json": "package-lock.json"}
+"""What ``slapos lock`` reads → the file that it refreshes with it."""
 _DOCUMENTS = ("README", "CHANGES", "LICENSE")
 
 
@@ -70,7 +72,7 @@ def dead_files(catalogue: Catalogue) -> Iterator[Finding]:
             name = os.path.basename(path)
             if name in {*FOLDERS.values(), "software.cfg.json"} or name.startswith(_DOCUMENTS):
                 continue
-            names = {name.encode(), name.removesuffix(".in").encode()}
+            names = {name.encode(), name.removesuffix(".in").encode(), _WANTED.get(name, name).encode()}
             texts = (data for other, data in catalogue.files.items() if other != path)
             if not any(wanted in text for text in texts for wanted in names):
                 yield Finding(catalogue.relative(path), 0, "dead-files", "nothing names this file.")

@@ -35,10 +35,10 @@ def profiles(catalogue: Catalogue) -> Iterator[Finding]:
 
 def dead_references(catalogue: Catalogue) -> Iterator[Finding]:
     """``${section:option}`` and files beside a profile that do not exist."""
-    uses = _Uses(catalogue)
+    uses = Uses(catalogue)
     for profile in catalogue.readable:
         for section, step in _own_steps(profile):
-            for sentence in _dead(profile, section, step.text, uses):
+            for sentence in dead(profile, section, step.text, uses):
                 yield Finding(catalogue.relative(profile.path), step.origin.line, "dead-references", sentence)
             for name in _BESIDE.findall(step.text):
                 if not os.path.exists(os.path.join(os.path.dirname(profile.path), name)):
@@ -52,7 +52,8 @@ def _own_steps(profile: Profile) -> Iterator[tuple[str, Step]]:
             yield from ((section, step) for step in steps if not step.text.startswith(MARKER))
 
 
-def _dead(profile: Profile, section: str, text: str, uses: _Uses) -> Iterator[str]:
+def dead(profile: Profile, section: str, text: str, uses: Uses) -> Iterator[str]:
+    """A sentence for each reference of a text, as it stands in ``section``, that names nothing."""
     try:
         pieces = compiled(text)
     except BadReference as error:
@@ -81,7 +82,7 @@ def _gives(profile: Profile, section: str, option: str) -> bool:
 
 def unused_options(catalogue: Catalogue) -> Iterator[Finding]:
     """Options that neither the recipe reads nor anybody names, and sections that nobody uses."""
-    uses = _Uses(catalogue)
+    uses = Uses(catalogue)
     for profile in catalogue.readable:
         for section, options in profile.own.items():
             if section == "buildout" or uses.is_whole(section):
@@ -97,7 +98,7 @@ def unused_options(catalogue: Catalogue) -> Iterator[Finding]:
                     yield Finding(catalogue.relative(profile.path), line, "unused-options", sentence)
 
 
-class _Uses:
+class Uses:
     """Who uses what in a catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:

@@ -14,12 +14,16 @@ from slapos.catalogue.lint.findings import Finding
 from slapos.catalogue.lint.layout import dead_files, layout, schemas, sizes
 from slapos.catalogue.lint.references import dead_references, profiles, unused_options
 from slapos.catalogue.lint.sources import checksums
+from slapos.catalogue.lint.templates import jinja_syntax, recipes, template_references
 
 CHECKS: Mapping[str, Callable[[Catalogue], Iterator[Finding]]] = {
     "profiles": profiles,
     "layout": layout,
     "checksums": checksums,
+    "recipes": recipes,
     "dead-references": dead_references,
+    "template-references": template_references,
+    "jinja-syntax": jinja_syntax,
     "dead-files": dead_files,
     "unused-options": unused_options,
     "schemas": schemas,

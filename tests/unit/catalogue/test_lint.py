@@ -31,7 +31,7 @@ CFLAGS = -O2
 """
 SOFTWARE = """[buildout]
 extends = ../../component/tool/buildout.cfg
-parts = tool page
+parts = tool page instance
 
 [file]
 recipe = hyperopenx:template
@@ -41,6 +41,23 @@ output = ${buildout:directory}/${:name}
 [page]
 <= file
 name = page
+
+[instance]
+<= file
+name = instance.cfg
+"""
+INSTANCE = """{#- What a partition does. -#}
+[buildout]
+parts = service
+# $${nobody:knows} is only told here
+[paths]
+recipe = hyperopenx:mkdirectory
+page = ${buildout:directory}/page
+{% for number in numbers %}
+[service-{{ number }}]
+recipe = hyperopenx:wrapper
+command-line = ${tool:location}/bin/tool $${paths:page} $${service-1:x} $${slap-connection:server-url}
+{% endfor %}
 """
 DESCRIPTOR = {
     "name": "Web",
@@ -58,6 +75,7 @@ def top(tmp_path: Path) -> Path:
         "component/tool/test/test_tool.py": "",
         "software/web/software.cfg": SOFTWARE,
         "software/web/page.in": "${tool:location}",
+        "software/web/instance.cfg.in": INSTANCE,
         "software/web/README.rst": "",
         "software/web/test/test_web.py": "",
         "software/web/software.cfg.json": json.dumps(DESCRIPTOR),
@@ -82,6 +100,7 @@ def change(top: Path, name: str, old: str, new: str) -> None:
 
 
 TOOL, WEB = "component/tool/buildout.cfg", "software/web/software.cfg"
+INSIDE = "software/web/instance.cfg.in"
 
 CASES: list[tuple[str, str, str, str, int, str]] = [
     (TOOL, f"sha256 = {A}\n", "", "checksums", 7, "without a sha256"),
@@ -108,6 +127,15 @@ CASES: list[tuple[str, str, str, str, int, str]] = [
     (TOOL, "# Source:  https", "# Source:  at", "layout", 1, "'# Source: '"),
     (TOOL, "# Licence", "# License", "layout", 1, "'# Licence: '"),
     (TOOL, "[settings]", "nonsense\n[settings]", "profiles", 12, "is neither an option"),
+    (WEB, "hyperopenx:template", "hyperopenx:templat", "recipes", 6, "no recipe hyperopenx:templat."),
+    (INSIDE, "hyperopenx:wrapper", "hyperopenx:wraper", "recipes", 10, "no recipe hyperopenx:wraper."),
+    (INSIDE, "{% endfor %}", "{% endfr %}", "jinja-syntax", 12, "endfr"),
+    (INSIDE, "{{ number }}", "{{ number }", "jinja-syntax", 9, "unexpected"),
+    (INSIDE, "${tool:location}", "${tol:location}", "template-references", 11, "${tol:location} names a section"),
+    (INSIDE, "${tool:location}", "${tool:locatio}", "template-references", 11, "an option that [tool] does not"),
+    (INSIDE, "directory}/page", "directory}/pages", "template-references", 7, "web/software.cfg makes pages"),
+    (INSIDE, "$${paths:page}", "$${path:page}", "template-references", 11, "$${path:…} names a section"),
+    (INSIDE, "$${service-1:x}", "$${servic-1:x}", "template-references", 11, "$${servic-1:…}"),
     (WEB, "component/tool", "component/tol", "profiles", 2, "does not exist"),
     (WEB, "name = page\n", "name = page\nmodes = 644\n", "unused-options", 13, "'modes' of [page]"),
     (f"{WEB}.json", '"in-schema', '"on-schema', "schemas", 0, "on-schema.json"),
