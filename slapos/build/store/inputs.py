@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,7 @@ RELOCATABLE = "relocatable"
 """The option that says that a part runs at another place than that for which it was built; it changes no byte."""
 
 _SHORT = 60
+_IDENTITY = re.compile(r"interface=(?P<interface>\d+) source=(?P<source>[0-9a-f]{8})[0-9a-f]*")
 
 
 @dataclass(frozen=True)
@@ -197,12 +199,22 @@ def _toolchain(change: Difference) -> str:
     return f"{change.name} {change.old or 'was not there'} → {change.new or 'is not there'}"
 
 
+def _identity(change: Difference) -> str:
+    """Interface and digest of a recipe's code, as :func:`slapos.build.recipe.identity` gives them."""
+    old, new = (_IDENTITY.fullmatch(text or "") for text in (change.old, change.new))
+    if old is None or new is None:
+        return f"the recipe {change.name} changed: {_arrow(change)}"
+    if old["interface"] != new["interface"]:
+        return f"the recipe {change.name} has another interface: {old['interface']} → {new['interface']}"
+    return f"the code of the recipe {change.name} changed: {old['source']} → {new['source']}"
+
+
 _SENTENCES = {
     "option": _option,
     "source": lambda change: f"the accepted sha256 of source {change.name} changed: {_arrow(change, 12)}",
     "patch": lambda change: _presence(f"the patch {change.name}", change),
     "recipe": lambda change: f"the recipe changed: {_arrow(change)}",
-    "identity": lambda change: f"the recipe {change.name} changed: {_arrow(change)}",
+    "identity": _identity,
     "dependency": lambda change: _presence(change.name, change),
     "toolchain": _toolchain,
 }

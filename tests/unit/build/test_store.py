@@ -90,11 +90,17 @@ def test_what_has_another_digest_has_a_difference_that_can_be_told(one: Inputs, 
         ({"dependencies": {"openssl": "2"}}, "openssl changed"),
         ({"toolchain": {"gcc": "13"}}, "gcc 12 → 13"),
         ({"recipe": "other:cmmi"}, "the recipe changed: r → other:cmmi"),
-        ({"identity": "j"}, "the recipe r changed: i → j"),
+        ({"identity": "j"}, "the recipe r changed: interface=1 source=0123456789abcdef → j"),
+        ({"identity": "interface=2 source=77be01d2"}, "the recipe r has another interface: 1 → 2"),
+        (
+            {"identity": "interface=1 source=77be01d2ffffffff"},
+            "the code of the recipe r changed: 01234567 → 77be01d2",
+        ),
     ],
 )
 def test_each_difference_has_a_sentence(change: dict[str, object], sentence: str) -> None:
     old = inputs(
+        identity="interface=1 source=0123456789abcdef",
         options={"a": "1"},
         sources=(("b",),),
         patches=(("p", "1"),),
