@@ -12,6 +12,7 @@ from slapos.build.profile.load import Read
 from slapos.build.profile.names import RecipeTable
 from slapos.build.profile.parts import listed_part
 from slapos.build.profile.section import Options
+from slapos.build.recipe import Recipe
 from slapos.build.values import MARKER, Value, as_text
 from slapos.model.profiles import Origin
 
@@ -82,7 +83,15 @@ def _node(buildout: Buildout, part: str, links: _Links) -> PartNode:
         links=tuple(links.of(part)),
         inputs=section.stored.inputs if section.stored else None,
         private=section.private,
+        unconfined=section.stored is None and _runs_commands(section.recipe_class),
     )
+
+
+def _runs_commands(kind: type | None) -> bool:
+    """Whether a part of this recipe does, where it is not stored."""
+    if kind is None or not issubclass(kind, Recipe):
+        return kind is Opaque
+    return kind.runs_commands or (kind.stored and (kind.compiles or bool(kind.host_packages)))
 
 
 def _origins(buildout: Buildout, part: str) -> dict[str, tuple[Origin, ...]]:

@@ -50,7 +50,8 @@ class PlanLine:
     """One part: its ``state``, and ``reason`` as a phrase for people.
 
     ``seconds``: expected, None when it was never made; ``download_bytes``: None when nobody knows; ``digest`` and
-    ``location`` of a part of the store; ``changes``: what is not as it was in ``former``, the digest of its last build.
+    ``location`` of a part of the store; ``changes``: what is not as it was in ``former``, the digest of its last build;
+    ``unconfined``: what is run for it runs without a sandbox.
     """
 
     part: str
@@ -62,6 +63,7 @@ class PlanLine:
     location: str = ""
     former: str = ""
     changes: tuple[Difference, ...] = ()
+    unconfined: bool = False
 
     def as_data(self) -> dict[str, Any]:
         """JSON types; each change with its sentence."""
@@ -115,9 +117,12 @@ def make_plan(graph: Graph, observed: Observed) -> Plan:
 
 
 def is_plain(graph: Graph, line: PlanLine) -> bool:
-    """A part of the release's own directory that fetches nothing and has nothing to do with others: a copied file."""
+    """A part of the release's own directory that fetches and runs nothing and has nothing to do with others: a copied
+    file."""
     node = graph.node(line.part)
-    return line.state == "private" and node is not None and not (node.sources or node.needs or graph.users(line.part))
+    if line.state != "private" or line.unconfined or node is None:
+        return False
+    return not (node.sources or node.needs or graph.users(line.part))
 
 
 def changes_between(old: Inputs, new: Inputs) -> tuple[Difference, ...]:
@@ -157,9 +162,12 @@ def _line(node: PartNode, observed: Observed) -> PlanLine:
     if node.problem:
         return PlanLine(node.name, "problem", node.problem, 0.0)
     if node.opaque:
-        return PlanLine(node.name, "opaque", f"{node.recipe} is not ours", seconds, None)
+        reason = f"{node.recipe} is not ours, and runs without a sandbox"
+        return PlanLine(node.name, "opaque", reason, seconds, None, unconfined=True)
     if node.inputs is None:
-        return PlanLine(node.name, "private", node.private, seconds, observed.missing.get(node.name, 0))
+        reason = node.private + ("; its commands run without a sandbox" if node.unconfined else "")
+        missing = observed.missing.get(node.name, 0)
+        return PlanLine(node.name, "private", reason, seconds, missing, unconfined=node.unconfined)
     return _stored_line(node, node.inputs, observed)
 
 

@@ -59,13 +59,15 @@ class Recipe:
 
     ``stored``: its parts may lie in the store (see :mod:`slapos.build.store.site` for what it then has to do);
     ``compiles``: what it makes depends on the compiler and headers of the machine; ``host_packages``: what else of the
-    machine it needs to build, by the names of Debian's packages.
+    machine it needs to build, by the names of Debian's packages; ``runs_commands``: it does so though its parts are
+    never stored, and therefore without a sandbox.
     """
 
     interface: ClassVar[int] = 1
     stored: ClassVar[bool] = False
     compiles: ClassVar[bool] = True
     host_packages: ClassVar[tuple[str, ...]] = ()
+    runs_commands: ClassVar[bool] = False
 
     def __init__(self, buildout: Profile, name: str, options: MutableMapping[str, Any]) -> None:
         self.buildout = buildout

@@ -29,6 +29,7 @@ _HOOKS = ("pre-configure-hook", "pre-make-hook", "post-make-hook")
 class FieldCmmi(SharedRecipe):
     """Gives ``location``, ``prefix`` and ``compile-directory``."""
 
+    runs_commands: ClassVar[bool] = True
     OPTIONS: ClassVar[dict[str, str]] = {
         "url": "",
         "path": "",

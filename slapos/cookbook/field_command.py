@@ -17,6 +17,7 @@ _ANSWERS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "f
 class Command(Recipe):
     """``command`` runs at installation, ``update-command`` at every later run."""
 
+    runs_commands: ClassVar[bool] = True
     OPTIONS: ClassVar[dict[str, str]] = {
         "command": "mandatory",
         "update-command": "",

@@ -20,6 +20,7 @@ _SCRIPTS = ("init", "install", "update")
 class FieldScript(SharedRecipe):
     """``init`` runs when the section is first used, ``install`` makes ``location``, ``update`` when all is kept."""
 
+    runs_commands: ClassVar[bool] = True
     OPTIONS: ClassVar[dict[str, str]] = {
         "init": "",
         "install": "",

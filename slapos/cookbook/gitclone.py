@@ -19,6 +19,7 @@ _ASKING = 120.0  # seconds to name the revision of a branch
 class GitClone(Recipe):
     """Gives ``location`` and, when no revision is given, ``revision``: the one that the branch has now."""
 
+    runs_commands: ClassVar[bool] = True
     OPTIONS: ClassVar[dict[str, str]] = {
         "repository": "mandatory",
         "branch": "",

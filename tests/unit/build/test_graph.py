@@ -11,6 +11,7 @@ import pytest
 from slapos.build.describing import read_graph
 from slapos.build.fetch.profiles import ProfileReader
 from slapos.build.graph import Graph
+from slapos.build.plan import Observed, is_plain, make_plan
 from slapos.build.profile.names import RecipeTable
 from slapos.build.recipe import Description, OptionsView, Recipe
 from tests.unit.build.profiles import TABLE, write_profile
@@ -177,3 +178,34 @@ def test_a_part_that_is_none_is_a_problem_with_its_line(tmp_path: Path, text: st
     error = made.first_error()
     assert error is not None and error.message == made.parts[0].problem
     assert error.context["file"] == f"{tmp_path}/profile.cfg"
+
+
+def test_what_runs_without_a_sandbox_is_marked(tmp_path: Path) -> None:
+    """Without a store, where every part is private; in a store the first is confined."""
+    compiled = "[compiled]\nrecipe = hyperopenx:cmmi\nurl = /source.tar\nsha256 = " + "0" * 64
+    text = f"""[buildout]
+parts = compiled page asked theirs
+{compiled}
+[page]
+recipe = hyperopenx:template
+inline = x
+output = ${{buildout:directory}}/page
+[asked]
+recipe = plone.recipe.command
+command = true
+[theirs]
+recipe = their.own.egg
+"""
+    found = graph(tmp_path, text)
+    assert {node.name: node.unconfined for node in found.parts} == {
+        "compiled": True,
+        "page": False,
+        "asked": True,
+        "theirs": True,
+    }
+    plan = make_plan(found, Observed())
+    marked = [line.part for line in plan.lines if line.reason.endswith("without a sandbox")]
+    assert marked == [line.part for line in plan.lines if line.unconfined]
+    assert [line.part for line in plan.lines if is_plain(found, line)] == ["page"]
+    stored = graph(tmp_path, text, overrides={"buildout": {"store": str(tmp_path / "store")}})
+    assert [node.name for node in stored.parts if node.unconfined] == ["asked", "theirs"]

@@ -67,7 +67,7 @@ def test_each_part_has_a_state_and_a_reason() -> None:
     }
     assert (lines["top"].reason, lines["top"].download_bytes) == ("it was never built here", 12_000)
     assert lines["page"].reason == "hyperopenx:template makes parts of one release"
-    assert lines["egg"].reason == "zc.recipe.egg is not ours"
+    assert lines["egg"].reason == "zc.recipe.egg is not ours, and runs without a sandbox"
     assert lines["bad"].reason.startswith("bad.cfg:1 [bad] x:")
 
 
