@@ -21,7 +21,8 @@ def lint(directory: str, stores: tuple[str, ...]) -> int:
     """Check a catalogue: the directory with component, stack and software. The exit status is 1 after a finding.
 
     Checksums, layout, schemas, sizes, recipes, options that nobody reads, sections and files that do not exist or that
-    nobody names, in profiles and in templates of them. With --store, whether the components that are built there use nothing but other parts and libc.
+    nobody names, in profiles and in templates of them. With --store, whether the components that are built there use
+    nothing but other parts and libc.
     """
     from slapos.build.store.store import Store
     from slapos.catalogue.lint.catalogue import Catalogue
