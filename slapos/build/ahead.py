@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -29,6 +29,7 @@ from slapos.build.values import as_text
 from slapos.model.errors import BuildFailed, HyperopenxError, from_data
 
 _DOWNLOADS = 4
+_PULLS = 4
 
 
 @dataclass(frozen=True)
@@ -76,21 +77,22 @@ def _divided(
 ) -> tuple[dict[str, Options], dict[str, Made]]:
     """What is to be built; what came from a binary cache, or is not needed."""
     pull = _puller(buildout, watching)
+    absent = {part: section for part, section in sections.items() if not _is_built(section)}
     needed = set(asked_for(buildout, parts))
-    missing: dict[str, Options] = {}
     made: dict[str, Made] = {}
-    for part in reversed(parts):  # what a part uses comes before it
-        section = sections.get(part)
-        if section is None or section.stored is None or section.stored.is_built:
-            continue
-        if part not in needed:
-            made[part] = Made(needed=False)
-        elif pull(section.stored):
-            made[part] = Made()
-        else:
-            missing[part] = section
-            needed |= section.stored.inputs.dependencies.keys()
-    return dict(reversed(missing.items())), made
+    missing: set[str] = set()
+    while asked := [part for part in absent if part in needed and part not in made and part not in missing]:
+        found = pull([stored for part in asked if (stored := absent[part].stored) is not None])
+        made |= {part: Made() for part in asked if part in found}
+        missing |= set(asked) - found
+        needed |= {name for part in missing for name in _dependencies(absent[part])}
+    # What came with another part stays in the release.
+    made |= {part: Made(needed=False) for part in absent.keys() - needed if not _is_built(absent[part])}
+    return {part: section for part, section in absent.items() if part in missing}, made
+
+
+def _dependencies(section: Options) -> Iterable[str]:
+    return section.stored.inputs.dependencies if section.stored is not None else ()
 
 
 def asked_for(buildout: Buildout, parts: Sequence[str]) -> Iterator[str]:
@@ -107,24 +109,33 @@ def asked_for(buildout: Buildout, parts: Sequence[str]) -> Iterator[str]:
                 yield name
 
 
-def _puller(buildout: Buildout, watching: Watching) -> Callable[[Stored], bool]:
-    """Asks the binary caches of ``[buildout] binary-cache`` for a part."""
+def _puller(buildout: Buildout, watching: Watching) -> Callable[[Sequence[Stored]], set[str]]:
+    """Asks the binary caches of ``[buildout] binary-cache`` for parts side by side; those that the store has then."""
     main = buildout["buildout"]
     if not main.get("binary-cache"):
-        return lambda stored: False
+        return lambda parts: set()
     from slapos.build.cache.client import CacheClient  # its libraries load for who asks a cache only
     from slapos.build.cache.settings import CacheSettings
 
     client = CacheClient(CacheSettings.from_options(main))
 
-    def pull(stored: Stored) -> bool:
-        part, begin = stored.inputs.part, time.monotonic()
-        watching.on_event(Event(part, "pull", 0, 1))
-        found = client.pull_needs(part, stored.inputs.digest, stored.store)
-        watching.on_event(Event(part, "done" if found else "start", int(found), 1, time.monotonic() - begin))
-        return found
+    def pull(stored: Stored) -> tuple[str, bool, float]:
+        begin = time.monotonic()
+        found = client.pull_needs(stored.inputs.part, stored.inputs.digest, stored.store)
+        return stored.inputs.part, found, time.monotonic() - begin
 
-    return pull
+    def pull_all(parts: Sequence[Stored]) -> set[str]:
+        for stored in parts:
+            watching.on_event(Event(stored.inputs.part, "pull", 0, len(parts)))
+        got = set()
+        with ThreadPoolExecutor(_PULLS) as pool:
+            for ended, done in enumerate(as_completed([pool.submit(pull, stored) for stored in parts]), start=1):
+                part, found, seconds = done.result()
+                got |= {part} if found else set()
+                watching.on_event(Event(part, "done" if found else "start", ended, len(parts), seconds))
+        return got
+
+    return pull_all
 
 
 def note_use_of(buildout: Buildout, parts: Sequence[str]) -> None:

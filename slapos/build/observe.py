@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +19,8 @@ from slapos.model.profiles import Source
 if TYPE_CHECKING:
     from slapos.build.cache.client import Offer
 
+_ASKED_AT_ONCE = 8
+
 Sizes = Callable[[Iterable[str]], Mapping[str, int]]
 """URLs → bytes of those that are known."""
 
@@ -26,7 +29,7 @@ class Cached(Protocol):
     """What is asked of a binary cache (``slapos.build.cache.client.CacheClient``)."""
 
     def lookup(self, part: str, digest: str) -> Offer | None:
-        """What it has of a part, believed; None when it has nothing."""
+        """What it has of a part, believed; None when it has nothing.  Called by several threads at once."""
         ...
 
 
@@ -78,8 +81,10 @@ def _present(graph: Graph, store: Store | None) -> dict[str, str]:
 def _cached(nodes: list[PartNode], cache: Cached | None) -> dict[str, int]:
     if cache is None:
         return {}
-    found = ((node.name, cache.lookup(node.name, node.inputs.digest)) for node in nodes if node.inputs)
-    return {part: offer.manifest.archive_size for part, offer in found if offer is not None}
+    wanted = {node.name: node.inputs.digest for node in nodes if node.inputs}
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        found = zip(wanted, pool.map(cache.lookup, wanted, wanted.values()), strict=True)
+        return {part: offer.manifest.archive_size for part, offer in found if offer is not None}
 
 
 class Records:

@@ -19,7 +19,7 @@ from slapos.build.cache.relocate import Relocation, plan_relocation, relocate
 from slapos.build.cache.settings import CacheSettings
 from slapos.build.fetch.transfer import digest_of
 from slapos.build.store.building import Building
-from slapos.build.store.content import content_of
+from slapos.build.store.content import Content, content_of
 from slapos.build.store.record import PartRecord
 from slapos.build.store.store import Store
 from slapos.model.errors import BuildFailed, HyperopenxError, InputError, NotFound, Unavailable
@@ -160,7 +160,8 @@ class CacheClient:
         remove_tree(building.tree)
         unpack(archive, building.tree, manifest.bounds(offer.url))
         os.unlink(archive)
-        _check_content(building.tree, offer)
+        content = content_of(building.tree, (building.root,))
+        _check_content(content, offer)
         relocate(building.tree, manifest, relocation)
         building.stages |= manifest.seconds
         building.sources += manifest.sources
@@ -171,7 +172,7 @@ class CacheClient:
             builder=manifest.builder,
             fetched=f"{offer.url}, signed by {' '.join(offer.signers)}",
         )
-        building.finish(manifest.inputs)
+        building.finish(manifest.inputs, None if relocation.moves else content)
         _log.info("%s comes from %s, signed by %s.", manifest.name, offer.url, ", ".join(offer.signers))
 
     def _fetch_archive(self, offer: Offer, target: str) -> None:
@@ -232,8 +233,7 @@ def _check_movable(manifest: Manifest, relocation: Relocation) -> None:
         raise relocation.refused(manifest)
 
 
-def _check_content(tree: str, offer: Offer) -> None:
-    found = content_of(tree)
+def _check_content(found: Content, offer: Offer) -> None:
     if (found.digest, found.size) != (offer.manifest.content, offer.manifest.size):
         raise _wrong_archive(offer, "does not hold what its manifest says")
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 from weakref import WeakSet
@@ -20,7 +21,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from slapos.build.cache.places import Bound, Item, absent, refused_write, too_large, unavailable
+from slapos.build.cache.places import Bound, Item, absent, bounded, refused_write, unavailable
 from slapos.model.errors import InputError
 
 TOKEN = "HYPEROPENX_CACHE_TOKEN"
@@ -47,12 +48,8 @@ class HttpPlace:
         deadline = time.monotonic() + bound.seconds
         with self._answer(path, bound, deadline) as answer:
             size = 0
-            while chunk := self._chunk(answer):
+            for chunk in bounded(iter(partial(self._chunk, answer), b""), bound, deadline, self.url, path):
                 size += len(chunk)
-                if size > bound.size:
-                    raise too_large(self.url, path, bound.size)
-                if time.monotonic() > deadline:
-                    raise unavailable(self.url, f"{path} took longer than {bound.seconds:.0f} s")
                 yield chunk
             announced = answer.headers.get("Content-Length", "")
             if announced.isdigit() and int(announced) != size:

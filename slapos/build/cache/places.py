@@ -9,8 +9,10 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
@@ -103,6 +105,18 @@ def read_file(place: Place, path: str, target: str, bound: Bound) -> None:
         raise
 
 
+def bounded(chunks: Iterable[bytes], bound: Bound, deadline: float, url: str, path: str) -> Iterator[bytes]:
+    """``chunks`` of ``path`` as they come, within ``bound``; ``deadline`` in monotonic seconds."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > bound.size:
+            raise too_large(url, path, bound.size)
+        if time.monotonic() > deadline:
+            raise unavailable(url, f"{path} took longer than {bound.seconds:.0f} s")
+        yield chunk
+
+
 def has(place: Place, path: str) -> bool:
     """Whether something is there, without reading it."""
     stream = place.stream(path, Bound(2**62))
@@ -132,13 +146,9 @@ class DirectoryPlace:
             raise absent(self.url, path) from None
         except OSError as error:
             raise unavailable(self.url, f"{path} cannot be read: {error.strerror}") from None
+        deadline = time.monotonic() + bound.seconds
         with stream:
-            rest = bound.size
-            while chunk := stream.read(min(_CHUNK, rest + 1)):
-                rest -= len(chunk)
-                if rest < 0:
-                    raise too_large(self.url, path, bound.size)
-                yield chunk
+            yield from bounded(iter(partial(stream.read, _CHUNK), b""), bound, deadline, self.url, path)
 
     def put(self, path: str, source: str) -> None:
         """See :class:`Place`."""

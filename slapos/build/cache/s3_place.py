@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from slapos.build.cache.places import Bound, Item, absent, refused_write, too_large, unavailable
+from slapos.build.cache.places import Bound, Item, absent, bounded, refused_write, unavailable
 from slapos.model.errors import InputError
 
 _CHUNK = 256 * 1024
@@ -43,15 +44,8 @@ class S3Place:
         deadline = time.monotonic() + bound.seconds
         with self._speaking(path):
             answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + path)
-            size = 0
             with answer["Body"] as body:
-                while chunk := body.read(_CHUNK):
-                    size += len(chunk)
-                    if size > bound.size:
-                        raise too_large(self.url, path, bound.size)
-                    if time.monotonic() > deadline:
-                        raise unavailable(self.url, f"{path} took longer than {bound.seconds:.0f} s")
-                    yield chunk
+                yield from bounded(iter(partial(body.read, _CHUNK), b""), bound, deadline, self.url, path)
 
     def put(self, path: str, source: str) -> None:
         """See :class:`~slapos.build.cache.places.Place`: an object is replaced at once and as a whole."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pwd import getpwuid
 
 from slapos.build.sandbox import USER
-from slapos.build.store.content import content_of, walk
+from slapos.build.store.content import Content, content_of, walk
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import PartRecord, read_part_record, write_record
 from slapos.model.errors import BuildFailed, InternalError
@@ -32,14 +32,15 @@ class Building:
     """``work`` is an empty directory on the store's file system; ``tree`` in it is what ``finish`` puts in place.
 
     A package that can only be installed where it will lie may make ``location`` itself instead of ``tree``: without a
-    record it counts as nothing.  ``user``: the number of the user that a sandbox shows;
-    ``jobs``: how many its make may run.
+    record it counts as nothing.  ``roots``: stores whose parts it may name;
+    ``user``: the number of the user that a sandbox shows; ``jobs``: how many its make may run.
     """
 
     root: str
     part: str
     digest: str
     location: str
+    roots: tuple[str, ...]
     stages: dict[str, float] = field(default_factory=dict)
     sources: list[str] = field(default_factory=list)
     sandbox: str = "none: no command of this part ran in one"
@@ -60,7 +61,8 @@ class Building:
 
     def begin(self) -> None:
         """Nothing of a killed build is there or runs, and ``work`` is."""
-        end_orphans(self.location)
+        if os.path.lexists(self.work) or os.path.lexists(self.location):
+            end_orphans(self.location)
         remove_tree(self.work)
         self._remove_unfinished()
         parent = os.path.dirname(self.location)
@@ -68,8 +70,8 @@ class Building:
             make_directory(parent, stat.S_IMODE(os.stat(self.root).st_mode))
         os.makedirs(self.work)
 
-    def finish(self, inputs: Inputs) -> PartRecord:
-        """Record, make read-only, write to the disk, rename into place."""
+    def finish(self, inputs: Inputs, content: Content | None = None) -> PartRecord:
+        """Record, make read-only, write to the disk, rename into place; ``content``: of the tree, when it is known."""
         if inputs.digest != self.digest:
             raise InternalError(f"{self.part} was made from other inputs than it was to be.", reference="other-inputs")
         if not os.path.isdir(self.tree) or not os.listdir(self.tree):
@@ -78,7 +80,7 @@ class Building:
             os.rename(self.location, self.tree)
         self._drop_rest()
         make_read_only(self.tree)
-        record = self._record(inputs)
+        record = self._record(inputs, content or content_of(self.tree, self.roots))
         os.chmod(self.tree, 0o755)  # a directory that changes its parent must be writable
         write_record(self.tree, record)
         sync_file_system(self.tree)
@@ -93,8 +95,7 @@ class Building:
         remove_tree(self.work)
         self._remove_unfinished()
 
-    def _record(self, inputs: Inputs) -> PartRecord:
-        content = content_of(self.tree, (self.root,))
+    def _record(self, inputs: Inputs, content: Content) -> PartRecord:
         return PartRecord(
             inputs=inputs,
             built_at=self.origin.built_at if self.origin else round(time.time(), 3),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -100,3 +103,53 @@ def test_wrong_bytes_under_the_name_of_a_source(tmp_path: Path) -> None:
     assert result.outcome == "failed" and not whole(tmp_path / "store")
     left = [path for path in (tmp_path / "work/.download-cache").rglob("*") if path.is_file() and path.stat().st_size]
     assert left == []
+
+
+THREE = """
+[buildout]
+parts = tool one two
+[library]
+recipe = test:make
+[tool]
+recipe = test:make
+make = echo ${library:location} > "$OUT/names"
+[one]
+recipe = test:make
+make = echo ${library:location} > "$OUT/names"; echo one > "$OUT/one"
+[two]
+recipe = test:make
+make = echo two > "$OUT/two"
+"""
+
+
+def test_parts_come_side_by_side(tmp_path: Path) -> None:
+    """The server answers no request for an archive before there is a second one; what two parts need comes once."""
+    assert build(tmp_path, THREE).outcome == "done"
+    store = Store((str(tmp_path / "store"),))
+    for part in store.parts():
+        push(part, store, DirectoryPlace(str(tmp_path / "cache")), KEY)
+    before = whole(tmp_path / "store")
+    remove_tree(str(tmp_path / "store"))
+    remove_tree(str(tmp_path / "work"))
+    both = threading.Barrier(2)
+
+    class Server(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/archives/"):
+                both.wait(30)
+            super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(tmp_path / "cache"))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        result = build(tmp_path, THREE, **CacheSettings((url,), (KEY.public.text,)).as_options())
+        server.shutdown()
+        thread.join()
+    assert result.outcome == "done"
+    assert whole(tmp_path / "store") == before
+    assert all(part.record.fetched.startswith(url) for part in store.parts())
+    assert {part.part for part in result.parts} == {"library", "tool", "one", "two"}
