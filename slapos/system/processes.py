@@ -17,8 +17,7 @@ from slapos.system.proctable import (
     end_tree,
     environment_of,
     process_table,
-    start_time,
-    wait_gone,
+    wait_one,
 )
 from slapos.system.users import Identity
 
@@ -274,9 +273,13 @@ class Started:
 
     def ends_within(self, seconds: float) -> bool:
         """Wait so long at most; whether it ended.  Returns at once when it ends."""
-        if self.popen.poll() is None:
-            wait_gone([(self.pid, start_time(self.pid))], seconds)
-        return self.popen.poll() is not None
+        deadline = time.monotonic() + seconds
+        while self.popen.poll() is None:  # its first thread may end before the others
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return False
+            wait_one(self.pid, rest)
+        return True
 
 
 def start(

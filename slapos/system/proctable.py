@@ -197,12 +197,13 @@ def wait_gone(keys: Iterable[tuple[int, int]], timeout: float) -> frozenset[tupl
     deadline = time.monotonic() + timeout
     left = frozenset(key for key in keys if is_alive(*key))
     while left and (rest := deadline - time.monotonic()) > 0:
-        _wait_one(min(left)[0], min(rest, _POLL * 10))
+        wait_one(min(left)[0], min(rest, _POLL * 10))
         left = frozenset(key for key in left if is_alive(*key))
     return left
 
 
-def _wait_one(pid: int, seconds: float) -> None:
+def wait_one(pid: int, seconds: float) -> None:
+    """Until the process ended with all its threads, and so long at most."""
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(pid)
         try:

@@ -160,7 +160,7 @@ class CacheClient:
         remove_tree(building.tree)
         unpack(archive, building.tree, manifest.bounds(offer.url))
         os.unlink(archive)
-        content = content_of(building.tree, (building.root,))
+        content = content_of(building.tree, building.roots)
         _check_content(content, offer)
         relocate(building.tree, manifest, relocation)
         building.stages |= manifest.seconds

@@ -88,7 +88,7 @@ def _download(url: str, partial: str, limits: Limits) -> None:
         mode = "ab" if response.status_code == 206 and _continues(response, have) else "wb"
         size = have if mode == "ab" else 0
         with open(partial, mode) as stream:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in iter(lambda: _chunk(url, response), b""):
                 size += len(chunk)
                 if size > limits.size:
                     raise _too_large(url, limits)
@@ -96,6 +96,16 @@ def _download(url: str, partial: str, limits: Limits) -> None:
                     raise _unreachable(url, f"it took longer than {limits.seconds:.0f} s")
                 stream.write(chunk)
         _check_complete(url, response, size - (have if mode == "ab" else 0))
+
+
+def _chunk(url: str, response: requests.Response) -> bytes:
+    """What has come, not all that was asked for: a server that gives a byte now and then meets the deadline."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        return bytes(response.raw.read1(_CHUNK, decode_content=True))
+    except (HTTPError, OSError) as error:
+        raise _unreachable(url, f"the connection broke: {error}") from None
 
 
 @contextlib.contextmanager

@@ -127,7 +127,7 @@ class Store:
             if self.find(part, digest) is not None:
                 yield None
                 return
-            building = Building(root=root, part=part, digest=digest, location=location)
+            building = Building(root=root, roots=self.roots, part=part, digest=digest, location=location)
             building.begin()
             try:
                 yield building

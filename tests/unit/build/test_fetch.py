@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,15 @@ def test_limits(web: Web, tmp_path: Path) -> None:
     fetcher = Fetcher(cache=str(tmp_path / "cache"), limits=Limits(size=1000))
     with pytest.raises(Unavailable, match="larger than 1000 bytes"):
         fetcher.fetch(Source(f"{web.url}/good.tar", (DIGEST,)))
+
+
+def test_a_server_that_gives_a_byte_now_and_then_meets_the_deadline(web: Web, tmp_path: Path) -> None:
+    web.dripping.add("/good.tar")
+    fetcher = Fetcher(cache=str(tmp_path / "cache"), limits=Limits(seconds=1.0))
+    begin = time.monotonic()
+    with pytest.raises(Unavailable, match="it took longer than 1 s"):
+        fetcher.fetch(Source(f"{web.url}/good.tar", (DIGEST,)))
+    assert time.monotonic() - begin < 10
 
 
 def test_offline_uses_the_cache_only(web: Web, fetcher: Fetcher, tmp_path: Path) -> None:

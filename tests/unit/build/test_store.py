@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slapos.build.store import building as building_module
 from slapos.build.store.building import MARK, make_read_only
 from slapos.build.store.content import RECORD, content_digest, content_of
 from slapos.build.store.contents import altered_parts, list_contents
@@ -274,6 +275,33 @@ def test_several_roots(tmp_path: Path) -> None:
     assert both.find("tool", what.digest) == there, "it is built nowhere twice"
     assert both.location("tool", "a" * 32) == f"{first}/tool/{'a' * 32}"
     assert {found.location for found in both.parts()} == {there}
+
+
+def test_a_part_of_another_store_that_is_named_is_needed(tmp_path: Path) -> None:
+    base = inputs("base")
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    there = build(Store((second,)), base)
+    both = Store((first, second))
+    tool = inputs("tool")
+    build(both, tool, lambda tree: Path(tree, "names").write_text(there))
+    record = both.record("tool", tool.digest)
+    assert record is not None
+    assert record.needs == (f"base/{base.digest}",)
+
+
+def test_a_part_is_begun_without_a_look_at_all_processes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a killed build left may still have some."""
+    looked: list[str] = []
+    monkeypatch.setattr(building_module, "end_orphans", looked.append)
+    what = inputs()
+    location = build(store, what)
+    assert looked == []
+    os.chmod(location, 0o755)
+    os.unlink(f"{location}/{RECORD}")
+    build(store, what)
+    os.makedirs(os.path.join(store.root, ".work", f"other-{inputs('other').digest}"))
+    build(store, inputs("other"))
+    assert [path.rpartition("/")[0] for path in looked] == [f"{store.root}/tool", f"{store.root}/other"]
 
 
 @pytest.mark.parametrize("roots", [(), ("relative",)])

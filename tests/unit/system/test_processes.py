@@ -150,6 +150,21 @@ def test_a_signal_reaches_that_very_process_or_none() -> None:
     assert not send_signal(started.pid, begin, signal.SIGKILL)
 
 
+def test_a_program_ends_with_its_last_thread() -> None:
+    """The first one ends alone: the program is a zombie for who looks at its number, and still works."""
+    program = (
+        "import ctypes, os, platform, threading, time\n"
+        "threading.Thread(target=lambda: (time.sleep(1), os._exit(7))).start()\n"
+        "ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[platform.machine()], 0)"
+    )
+    started = start([sys.executable, "-c", program])
+    while is_alive(started.pid, start_time(started.pid)):
+        time.sleep(0.01)
+    assert not started.ends_within(0.01)
+    assert started.ends_within(30)
+    assert started.wait() == 7
+
+
 def test_a_tree_that_ignores_term_ends(tmp_path: Path) -> None:
     script = "trap '' TERM; for i in 1 2 3; do (trap '' TERM; sleep 300; sleep 300) & done; touch ready; wait"
     started = start(["/bin/sh", "-c", script], launch=Launch(directory=str(tmp_path)))
