@@ -83,6 +83,10 @@ def _bytes(location: str, read: Read) -> bytes:
         ) from None
 
 
+_READ = 1024 * 1024
+"""Bytes of a file in which places of parts are looked for."""
+
+
 @dataclass
 class _Gathering:
     """The state of one collection."""
@@ -95,6 +99,7 @@ class _Gathering:
     def release(self) -> BuiltRelease:
         self.store = Store(self.target.stores)
         self.stored = {part: self._stored(part, digest) for part, digest in self.record.stored.items()}
+        self.places = {part: self.store.find(part, digest) or "" for part, digest in self.record.stored.items()}
         self.headers = {location: read_header(text) for location, text in self.texts.items()}
         running = self._running()
         parts = tuple(self._part(node, node.name in running) for node in self.graph.parts)
@@ -134,7 +139,7 @@ class _Gathering:
         if name in self.stored:
             return _parts(self.stored[name].references)
         node = self.graph.node(name)
-        return node.needs if node else ()
+        return {*node.needs, *self._written_in(node)} if node else ()
 
     def _part(self, node: PartNode, runs: bool) -> BuiltPart:
         stored = self.stored.get(node.name)
@@ -157,8 +162,8 @@ class _Gathering:
         )
 
     def _location(self, node: PartNode) -> str:
-        if node.name in self.stored:
-            return self.store.location(node.name, self.stored[node.name].inputs.digest)
+        if node.name in self.places:
+            return self.places[node.name]
         given = {**node.options, **node.outputs}
         place = as_text(given.get("location") or given.get("output") or "")
         return os.path.join(self.target.directory, place) if place else ""
@@ -181,8 +186,17 @@ class _Gathering:
 
     def _needs(self, node: PartNode) -> set[str]:
         stored = self.stored.get(node.name)
-        named = {*node.needs, *(_parts(stored.needs) if stored else ())}
+        named = {*node.needs, *(_parts(stored.needs) if stored else self._written_in(node))}
         return {part for part in named if self.graph.node(part)}
+
+    def _written_in(self, node: PartNode) -> Iterator[str]:
+        """Stored parts whose place stands in the file that a part makes, as in a rendered profile of instances."""
+        try:
+            with open(self._location(node), "rb") as stream:
+                data = stream.read(_READ)
+        except OSError:  # a directory, or a part that leaves nothing
+            return
+        yield from (name for name, place in self.places.items() if place and os.fsencode(place) in data)
 
 
 def kind_of(location: str) -> Kind:
