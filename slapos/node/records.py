@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 from typing import Any
 
@@ -11,7 +12,7 @@ from slapos.node.goals.observed import Record, record_from_data, record_to_data
 from slapos.node.layout import Layout
 from slapos.node.software import plan as software
 from slapos.node.store.record import StoreRecord, store_record_from_data, store_record_to_data
-from slapos.system.files import read_json, write_json
+from slapos.system.files import atomic_write, read_json, write_json
 
 
 def load_record(layout: Layout, partition: str) -> Record:
@@ -23,7 +24,7 @@ def save_record(layout: Layout, partition: str, record: Record) -> Record:
     """Remember ``record``; the file is on disk on return."""
     path = layout.partition_record(partition)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_json(path, record_to_data(record), mode=0o600)
+    atomic_write(path, json.dumps(record_to_data(record)) + "\n", mode=0o600)
     return record
 
 

@@ -135,9 +135,11 @@ class Observed:
 
 def record_to_data(record: Record) -> dict[str, Any]:
     """JSON of a record."""
-    data = dataclasses.asdict(record)
-    data["promises"] = [dataclasses.asdict(item) for item in record.promises]
-    return data
+    return {
+        **record.__dict__,
+        "refusals": {name: dataclasses.asdict(item) for name, item in record.refusals.items()},
+        "promises": [dataclasses.asdict(item) for item in record.promises],
+    }
 
 
 def record_from_data(data: Mapping[str, Any]) -> Record:
