@@ -26,7 +26,7 @@ class Outbox:
     One that cannot be written is kept in memory: that the disk is full must not stay unsaid because the disk is full.
     """
 
-    def __init__(self, directory: str, plan_seconds: float = 1.0) -> None:
+    def __init__(self, directory: str, *, plan_seconds: float = 1.0) -> None:
         """``plan_seconds``: the plans of all subjects travel together, and not more often than this."""
         self._directory = directory
         self._lock = threading.Lock()
