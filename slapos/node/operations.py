@@ -86,12 +86,7 @@ def plan_node(config: NodeConfig, only: Iterable[str] = ()) -> list[Plan]:
     return plans + ([plan_store_now(node)] if config.collect_period and not names else [])
 
 
-def prune(
-    config: NodeConfig,
-    grace: float | None = None,
-    dry_run: bool = False,
-    on_action: Callable[[Action], None] | None = None,
-) -> tuple[Plan, str]:
+def prune(config: NodeConfig, grace: float | None = None, dry_run: bool = False) -> tuple[Plan, str]:
     """Remove the parts of the store that nothing uses, or only plan it; the plan, and what became of it in a sentence.
 
     ``grace``: seconds for which nothing must have used them, the configured ones by default.
@@ -99,7 +94,7 @@ def prune(
     node = open_node(config, patience=1.0)
     if dry_run:
         return plan_store_now(node, grace), ""
-    cycle = process_store(node, grace, on_action)
+    cycle = process_store(node, grace)
     if cycle.outcome.error is not None:
         raise cycle.outcome.error
     return cycle.plan, cycle.sentence

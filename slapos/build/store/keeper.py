@@ -31,7 +31,7 @@ def ask_keeper(roots: Sequence[str], what: str, name: str = "", user: Identity |
     launch = Launch(user=user, environment={**CLEAN_ENVIRONMENT, "PYTHONNOUSERSITE": "true"})
     done = run(command, launch=launch, timeout=_SECONDS, stdin=question.encode(), output_limit=_ANSWER_BYTES)
     try:
-        answer = json.loads(done.output)
+        answer = json.loads(done.output.rpartition(b"\n")[2])  # libraries may have warned before
     except ValueError:
         raise MachineError(
             f"Looking after the store {' '.join(roots)} ended with status {done.code}: {done.text.strip()[-500:]}",

@@ -72,7 +72,7 @@ def _named_by(directory: str, root: str) -> set[str]:
     todo, left = [""], _ENTRIES
     while todo and left > 0:
         relative = todo.pop()
-        found = list_below(directory, relative)[:left]
+        found = _listed(directory, relative)[:left]
         left -= len(found)
         for name, facts in found:
             path = os.path.join(relative, name)
@@ -81,6 +81,15 @@ def _named_by(directory: str, root: str) -> set[str]:
             elif not stat.S_ISDIR(facts.st_mode):
                 seeker.look(_content(directory, path, facts))
     return seeker.found
+
+
+def _listed(directory: str, relative: str) -> tuple[tuple[str, os.stat_result], ...]:
+    """Nothing where the user of the partition made a directory something else meanwhile: who hides what he uses has it
+    no longer, and keeps nobody from looking after the store."""
+    try:
+        return list_below(directory, relative)
+    except (OSError, InputError):
+        return ()
 
 
 def _content(directory: str, path: str, facts: os.stat_result) -> bytes:
