@@ -166,13 +166,13 @@ class Daemon:
 
     def _notify(self) -> None:
         """Alive is a daemon whose loops all run and whose schedule answers."""
-        self.stopping.wait(self.notifier.interval or None)
         found = self.schedule.depths()
         if all(thread.is_alive() for thread in self.threads):
             self.notifier.alive()
         partitions = len(self.node.desired.state.partitions)
         failing = found[PARTITION, "failing"] + found[RELEASE, "failing"]
         self.notifier.status(f"{partitions} partitions, {failing} of them or of the releases failing")
+        self.stopping.wait(self.notifier.interval or None)
 
     def _serve_metrics(self) -> None:
         node, work = self.node, self.work
@@ -196,6 +196,8 @@ class Daemon:
     def _end(self, threads: list[threading.Thread]) -> None:
         self.schedule.close()
         self.outbox.filled.set()
+        with contextlib.suppress(OSError):
+            self.work.uses.save()
         self.node.engine.close()
         deadline = time.monotonic() + 3.0
         for thread in threads:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -35,7 +34,6 @@ from slapos.node.store.record import store_record_to_data
 from slapos.node.supervisor.events import ask_to_look
 from slapos.node.usage import collect_usage, deliver_usage
 from slapos.node.wiring import open_node, open_supervisor
-from slapos.system.files import atomic_write
 from slapos.system.locks import is_locked
 
 #: How long a round by hand waits for what starts, and how often it looks meanwhile.
@@ -334,20 +332,6 @@ def service_states(config: NodeConfig) -> dict[str, dict[str, Any]] | None:
 def stop_services(config: NodeConfig, timeout: float = 90.0) -> None:
     """Stop all services and their supervisor; the next daemon, or round, starts them again."""
     open_supervisor(config).shutdown(timeout)
-
-
-def name_supervisor_unit(config: NodeConfig, unit: str, root: str = "/") -> None:
-    """From now on systemd is asked to start the supervisor, as ``unit``; empty: who needs it starts it.
-
-    ``root``: of the machine whose node it is.
-    """
-    path = root.rstrip("/") + layout_of(config).supervisor_unit
-    if unit:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        atomic_write(path, unit + "\n", mode=0o600)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
 
 
 def bang(config: NodeConfig, message: str = "") -> int:

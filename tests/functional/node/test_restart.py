@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from slapos.model.errors import Conflict
 from slapos.node import operations
 from slapos.node.context import layout_of
 from slapos.node.plan import Kind
+from slapos.node.supervise import check_stopped
 from slapos.node.wiring import open_supervisor
 from slapos.system.processes import CLEAN_ENVIRONMENT, Launch, run, start
 from slapos.testing.scrape import scrape
@@ -95,9 +97,9 @@ def test_ready_alive_and_stopping_are_told(node: RealNode, manager: socket.socke
     node.stop()
     command = [sys.executable, "-I", "-m", "slapos.node.main", "--cfg", node.cfg]
     node.daemon = start(command, launch=watched(manager, 1.5), output=str(node.directory / "daemon.log"))
-    assert told_until(manager, "READY=1")[-1] == "READY=1"
+    found = [told_until(manager, "READY=1")]
     began = time.monotonic()
-    found = [told_until(manager, "WATCHDOG=1") for _ in range(6)]
+    found += [told_until(manager, "WATCHDOG=1") for _ in range(6)]
     assert 2.0 < time.monotonic() - began < 15, "three times in the time of the watchdog"
     assert any(text.startswith("STATUS=3 partitions, 0 of them") for texts in found for text in texts)
     assert node.stop() == 0
@@ -125,12 +127,17 @@ def test_a_daemon_that_hangs_is_silent(node: RealNode, manager: socket.socket) -
 
 
 def test_the_supervisor_has_commands_of_its_own_unit(site: Site, node: RealNode) -> None:
+    with pytest.raises(Conflict, match="The daemon and the supervisor of the node n1 run already"):
+        check_stopped(node.config)
     node.stop()
+    with pytest.raises(Conflict, match="The supervisor of the node n1 runs already"):
+        check_stopped(node.config)
     command = [sys.executable, "-I", "-m", "slapos.node.supervise"]
     for _ in range(2):  # stopped on purpose, all services end; done again, it is no error
         done = run([*command, "stop", node.cfg], timeout=60)
         assert (done.code, done.text) == (0, "")
         assert operations.service_states(node.config) is None
+        check_stopped(node.config)
     for _ in range(2):
         done = run([*command, "start", node.cfg], timeout=60)
         assert (done.code, done.text) == (0, "")

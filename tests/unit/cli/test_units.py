@@ -20,6 +20,8 @@ from slapos.model.errors import Conflict, InputError
 from slapos.node.config import NodeConfig, write_config
 from slapos.node.context import layout_of
 from slapos.node.register import site_config
+from slapos.node.supervise import name_unit
+from slapos.node.wiring import open_supervisor
 from slapos.system.processes import run
 from slapos.system.service_manager import is_booted
 
@@ -137,3 +139,12 @@ def test_the_node_remembers_who_starts_its_supervisor(tmp_path: Path) -> None:
         assert CliRunner().invoke(slapos, words, catch_exceptions=False).exit_code == 0
         assert marker.exists() == there
     assert not Path(layout_of(config).supervisor_unit).exists()
+
+
+@pytest.mark.skipif(is_booted(), reason="this machine is run by systemd")
+def test_where_systemd_does_not_run_nobody_asks_it(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    config = dataclasses.replace(config, state_directory=str(tmp_path))
+    name_unit(config, "hyperopenx-supervisor-berlin.service")
+    assert (tmp_path / "supervisor.unit").read_text() == "hyperopenx-supervisor-berlin.service\n"
+    assert open_supervisor(config).unit == ""

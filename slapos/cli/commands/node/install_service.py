@@ -24,7 +24,7 @@ def install_service(print_only: bool, log_format: str, root: str) -> None:  # fm
     """
     from slapos.cli.site.services import Place, install
     from slapos.cli.site.units import node_units
-    from slapos.node.operations import name_supervisor_unit
+    from slapos.node.supervise import check_stopped, name_unit
 
     config = open_node_config()
     units = node_units(config, os.path.abspath(node_config_path()), log_format)
@@ -33,8 +33,14 @@ def install_service(print_only: bool, log_format: str, root: str) -> None:  # fm
         return
     place = Place(root)
     place.check()
-    name_supervisor_unit(config, units[1].name, root)
-    paths = install(reversed(units), place)
+    if not place.image and not os.path.exists(place.path(units[1].name)):
+        check_stopped(config)
+    name_unit(config, units[1].name, root)
+    try:
+        paths = install(reversed(units), place)
+    except BaseException:
+        name_unit(config, "", root)
+        raise
     show_installed(paths, place.image)
 
 
@@ -45,9 +51,9 @@ def uninstall_service(root: str) -> None:  # fmt: skip
     from slapos.cli.site.services import Place, uninstall
     from slapos.cli.site.units import node_unit
     from slapos.node.layout import supervisor_unit
-    from slapos.node.operations import name_supervisor_unit
+    from slapos.node.supervise import name_unit
 
     config = open_node_config()
     paths = uninstall(node_unit(config.name), [supervisor_unit(config.name)], Place(root))
-    name_supervisor_unit(config, "", root)
+    name_unit(config, "", root)
     emit({"removed": paths}, lambda: Text("\n".join(f"removed {path}" for path in paths) or "No unit was installed."))
