@@ -3,7 +3,7 @@ ENV ?= $(shell ./bootstrap environment check)
 BIN = $(ENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test scenario fuzz killed order parts master peers check lint format types imports sizes catalogue docs unit components reproducible clean
+.PHONY: help up down status test scenario fuzz killed order parts master nodes peers check lint format types imports sizes catalogue docs unit components reproducible clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ parts: ## How fast parts are built: beside `make -j` by hand and upstream's buil
 
 master: ## How many requests our master and slapproxy serve, and what each keeps (with the root of `make peers`; minutes)
 	@$(BIN)/python benchmarks/master.py
+
+nodes: ## How fast our node and slapgrid process 1 to 200 partitions, and how soon an order is served (with the root of `make peers`; half an hour)
+	@$(BIN)/python benchmarks/node.py
 
 peers: ## Make the root with the real SlapOS that tests/interop runs against (as root; minutes)
 	@tests/interop/peers.sh make
