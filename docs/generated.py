@@ -169,7 +169,7 @@ def component_page() -> str:
 
 
 def reproducible_page() -> str:
-    """A table with a row per component that was built twice."""
+    """A table with a row per component that was built again."""
     rows = json.loads((TOP / "docs/reference/reproducible.json").read_text(encoding="utf-8"))
     lines = [".. list-table::", "   :header-rows: 1", "   :widths: 14 11 8 41 26", ""]
     cells = [("Component", "Version", "Files", "Two builds", "Day and most jobs of each")]
