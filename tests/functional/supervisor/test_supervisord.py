@@ -152,6 +152,18 @@ def settled(node: Node, digest: str, number: int) -> bool:
     return len(good) == number == node.count()
 
 
+def test_services_of_one_partition_and_whether_the_process_is_there(node: Node) -> None:
+    for partition, name in (("p1", "a"), ("p10", "a"), ("p1", "b")):
+        node.supervisor.add(node.spec(name, partition=partition))
+    assert sorted(node.supervisor.services("p1")) == ["p1:a", "p1:b"]
+    assert node.supervisor.services("p") == {}
+    assert node.supervisor.is_there()
+    node.kill_supervisord()
+    assert not node.supervisor.is_there()
+    node.supervisor.ensure()
+    assert len(node.supervisor.services()) == 3
+
+
 def test_what_ignores_term_is_killed_with_all_its_children(node: Node) -> None:
     script = "trap '' TERM; (trap '' TERM; setsid sleep 300) & while :; do sleep 0.1; done"
     node.supervisor.add(node.spec(script=script, stop_seconds=0.5))
