@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 
 from slapos.build.recipe import Description, OptionsView
+from slapos.build.requirements import normalised
 from slapos.cookbook.packaged import PackagedRecipe, places_of
 from slapos.cookbook.packager_code import compiled_text
 from slapos.cookbook.pieces import code_text
@@ -61,7 +62,7 @@ class Egg(PackagedRecipe):
 
     def fingerprint(self) -> str:
         """Another version in a ``venv`` of the same release may have other programs."""
-        if getattr(self.options, "stored", None) is not None:
+        if self.is_stored:
             return ""
         found = sorted(f"{item.name} {item.version}" for item in distributions(path=self._sites()))
         return f"distributions={hashlib.sha256(' '.join(found).encode()).hexdigest()[:16]}"
@@ -97,9 +98,9 @@ class Egg(PackagedRecipe):
             yield Entry(renamed or name, known[name].module, known[name].attribute)
 
     def _offered(self) -> Iterator[Entry]:
-        installed = {_normalised(item.name): item for item in distributions(path=self._sites())}
+        installed = {normalised(item.name): item for item in distributions(path=self._sites())}
         for egg in self.names("eggs", ()):
-            distribution = installed.get(_normalised(egg.partition("[")[0]))
+            distribution = installed.get(normalised(egg.partition("[")[0]))
             if distribution is None:
                 raise self.error(
                     "eggs",
@@ -148,10 +149,6 @@ def _programs_of(distribution: Distribution) -> Iterator[Entry]:
     for point in distribution.entry_points:
         if point.group == "console_scripts":
             yield Entry(point.name, point.module, point.attr)
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _first_lines(python: str) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 
 from slapos.build.recipe import Recipe
+from slapos.build.requirements import normalised
 
 # What these give is part of our own distribution, which every launcher of ours runs in.
 _OURS = frozenset({"hyperopenx", "slapos-core", "slapos-cookbook"})
@@ -18,12 +19,12 @@ def egg_paths(recipe: Recipe) -> list[str]:
 
     The whole directory and not only what is named: which other eggs those need is known to their installer alone.
     """
-    wanted = {_normalised(re.split(r"[\[<>=!~; ]", name)[0]) for name in recipe.names("eggs", ())} - _OURS
+    wanted = {normalised(re.split(r"[\[<>=!~; ]", name)[0]) for name in recipe.names("eggs", ())} - _OURS
     if not wanted:
         return []
     main = recipe.buildout["buildout"]
     found = [path for option in ("develop-eggs-directory", "eggs-directory") for path in _eggs(str(main[option]))]
-    known = {_normalised(os.path.basename(path).split("-")[0]) for path in found}
+    known = {normalised(os.path.basename(path).split("-")[0]) for path in found}
     missing = sorted(wanted - known - _OPTIONAL)
     if missing:
         raise recipe.error(
@@ -49,7 +50,3 @@ def _eggs(directory: str) -> list[str]:
             with open(path, encoding="utf-8") as stream:
                 result.append(stream.readline().strip())
     return result
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -53,6 +53,11 @@ class PackagedRecipe(Recipe):
         return os.path.join(str(cache), kind, key)
 
     @property
+    def is_stored(self) -> bool:
+        """Whether the part is one of the store: then digests tell what changed."""
+        return getattr(self.options, "stored", None) is not None
+
+    @property
     def is_offline(self) -> bool:
         """Whether this run fetches nothing."""
         return self.buildout["buildout"].get("offline") in (True, "true")

@@ -84,7 +84,7 @@ class Patch(PackagedRecipe):
     def fingerprint(self) -> str:
         """Patches, and what a part of the same release gives, may change while their names stay."""
         digests = [hashlib.sha256(data).hexdigest() for data in readable(self, patches_of(self.view))]
-        if not self.description.sources and getattr(self.options, "stored", None) is None:
+        if not self.description.sources and not self.is_stored:
             digests.append(_content(self._source()))
         return f"patched={hashlib.sha256(' '.join(digests).encode()).hexdigest()[:16]}"
 

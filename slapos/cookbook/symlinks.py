@@ -55,7 +55,7 @@ class Symlinks(PackagedRecipe):
 
     def fingerprint(self) -> str:
         """A pattern may match other files than before, in a part of the same release."""
-        if getattr(self.options, "stored", None) is not None:
+        if self.is_stored:
             return ""
         found = "\n".join(path for _, pattern in _wanted(self.view) for path in self._matching(pattern))
         return f"links={hashlib.sha256(os.fsencode(found)).hexdigest()[:16]}"
