@@ -21,7 +21,7 @@ from slapos.build.profile.failure import as_error
 from slapos.build.profile.section import Options
 from slapos.build.sandbox import USER, available
 from slapos.build.store.building import Building, make_read_only
-from slapos.build.store.content import walk
+from slapos.build.store.content import Content, content_of, walk
 from slapos.build.store.inputs import Inputs
 from slapos.build.store.record import SANDBOXED, PartRecord
 from slapos.build.store.site import Stored
@@ -96,9 +96,9 @@ class _Trial(Building):
     def begin(self) -> None:
         os.makedirs(self.work)
 
-    def finish(self, inputs: Inputs) -> PartRecord:
+    def finish(self, inputs: Inputs, content: Content | None = None) -> PartRecord:
         make_read_only(self.tree)
-        return self._record(inputs)
+        return self._record(inputs, content or content_of(self.tree, self.roots))
 
     def end(self) -> None:
         """The tree is still to be compared."""
@@ -122,6 +122,7 @@ class _TrialStore(Store):
         """See :meth:`Store.building`; always builds, and never puts the result in place."""
         building = _Trial(
             root=self.root,
+            roots=self.roots,
             part=part,
             digest=digest,
             location=self.tried.location,

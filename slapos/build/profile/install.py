@@ -22,6 +22,7 @@ from slapos.build.profile.parts import listed_part
 from slapos.build.profile.removal import remove_stale
 from slapos.build.profile.section import Options
 from slapos.build.profile.state import InstalledPart, write_state
+from slapos.build.recipe import identity
 from slapos.build.values import as_text
 from slapos.model.errors import HyperopenxError, NotReady
 
@@ -144,6 +145,7 @@ class _Installation:
             self._note_blocked(part, blocker)
             return
         made = self.made.get(part)
+        self._know_recipe(part)
         begin = time.monotonic() - (made.seconds if made else 0.0)
         try:
             if made is not None and made.error is not None:
@@ -158,6 +160,12 @@ class _Installation:
             return
         self.report.parts.append(PartResult(part, "installed" if made else outcome, "", time.monotonic() - begin))
         self._take_nested()
+
+    def _know_recipe(self, part: str) -> None:
+        """Its code is digested once in a process, which is no part's time."""
+        kind = self.buildout[part].recipe_class
+        if kind is not None:
+            identity(kind)
 
     def _is_whole(self, part: str) -> bool:
         return part in self.state.parts and self.state.parts[part].whole and self._is_same(part)
