@@ -49,9 +49,9 @@ class PartNode:
 
     ``origins``: option → each line that set it or changed it, the oldest first; also ``<section> <option>`` of the
     sections that are no parts and that it refers to.  ``reads``: option → options of the same part that it names.
-    ``links`` lead to the parts that it needs.  ``inputs``: what a part of the store is made from; ``private``: why it is
-    none; ``unconfined``: it runs commands, without a sandbox.  ``problem`` is a sentence when the part cannot even be
-    described, ``error`` the whole of it as data.
+    ``links`` lead to the parts that it needs.  ``inputs``: what a part of the store is made from; ``private``: why it
+    is none; ``unconfined``: it runs commands, without a sandbox.  ``problem`` is a sentence when the part cannot even
+    be described, ``error`` the whole of it as data.
     """
 
     name: str

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
+from slapos.model.text import size_text
 from slapos.promises.checks.options import OptionError, number, text
 from slapos.promises.generic import GenericPromise
-from slapos.model.text import size_text
 
 _SUFFIXES = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 

@@ -11,9 +11,9 @@ import glob
 import os
 import time
 
+from slapos.model.text import size_text
 from slapos.promises.checks.options import number, text
 from slapos.promises.generic import GenericPromise
-from slapos.model.text import size_text
 from slapos.system.files import read_json, write_json
 
 _SIZE = 100 * 1024 * 1024
