@@ -71,9 +71,14 @@ class _Contents:
         return hashlib.sha256(repr((self.mounted, self.copied, self.links)).encode()).hexdigest()[:32]
 
 
+def copies_of(uid: int) -> str:
+    """Where a user keeps copies; to be removed with the user, since the number is given to others."""
+    return f"/var/tmp/hyperopenx-toolchain-{uid}"
+
+
 def views_directory(otherwise: str) -> str:
     """Where this user keeps copies for all stores; ``otherwise`` when nothing there may be executed."""
-    path = f"/var/tmp/hyperopenx-toolchain-{os.geteuid()}"
+    path = copies_of(os.geteuid())
     try:
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o755)

@@ -10,6 +10,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from slapos.build.toolchain_view import copies_of
 from slapos.model.objects import Address, NodeFormat, Partition
 from slapos.node.config import NodeConfig
 from slapos.node.format.apply import apply_format
@@ -21,6 +22,7 @@ from slapos.system.accounts import remove_user
 from slapos.system.files import read_json
 from slapos.system.network import add_address, addresses_of, has_ipv6, remove_address
 from slapos.system.proctable import end_processes, of_user, process_table
+from slapos.system.removal import remove_tree
 from slapos.system.users import find_identity
 
 
@@ -80,7 +82,8 @@ def restore_addresses(config: NodeConfig) -> tuple[str, ...]:
 def deformat_node(config: NodeConfig) -> tuple[str, ...]:
     """Remove the addresses and users that formatting created, and nothing else; their names.
 
-    Processes of those users are ended first.  Directories stay: who owns the state removes them.  Can be repeated.
+    Processes of those users are ended first, and their copies of compilers go.  Directories stay: who owns the state
+    removes them.  Can be repeated.
     """
     created = read_json(record_path(config), {}).get("created", {})
     removed = [address for address in created.get("addresses", ()) if remove_address(INTERFACE, address)]
@@ -88,6 +91,7 @@ def deformat_node(config: NodeConfig) -> tuple[str, ...]:
         user = find_identity(name)
         if user is not None and user.uid != 0:
             end_processes(of_user(process_table(), user.uid), grace=5.0)
+            remove_tree(copies_of(user.uid))
         if remove_user(name):
             removed.append(name)
     return tuple(removed)

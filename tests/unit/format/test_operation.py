@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from slapos.build.toolchain_view import copies_of
 from slapos.model.errors import Conflict, InputError
 from slapos.node.config import NodeConfig
 from slapos.node.format import deformat_node, format_node, make_format_plan, restore_addresses
@@ -134,7 +135,10 @@ def test_what_was_made_is_undone_and_nothing_else(nodes: list[NodeConfig]) -> No
     assert given <= addresses_of("lo")
     user = identity(node.partition_user("slappart0") or "")
     process = start(["/bin/sleep", "300"], launch=Launch(user=user))
+    copies = copies_of(user.uid)
+    check_run(["/bin/mkdir", "-p", f"{copies}/usr/bin"], launch=Launch(user=user))
     removed = deformat_node(node)
+    assert not os.path.exists(copies), "the next user with this number would own them"
     assert process.popen.wait(timeout=10) != 0
     assert user.name in removed
     assert find_identity(user.name) is None
