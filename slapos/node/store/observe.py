@@ -15,7 +15,7 @@ from slapos.node.context import Node
 from slapos.node.records import load_store_record
 from slapos.node.store.plan import ObservedStore, StorePart
 from slapos.system.below import directory_below, list_below, read_below
-from slapos.system.users import Identity, identity
+from slapos.system.users import Identity, find_identity, identity
 
 DATA = frozenset({"srv", "tmp", "var"})
 """Directories of a partition with what the instance made itself, however large: no recipe writes there."""
@@ -25,7 +25,10 @@ _ENTRIES = 20_000
 
 
 def observe_store(node: Node) -> ObservedStore | None:
-    """The store to which this node adds parts; None when it has none."""
+    """The store to which this node adds parts; None when it has none, as before it is formatted."""
+    name = node.config.software_user_name
+    if name is not None and find_identity(name) is None:
+        return None
     seen = ask_keeper(node.config.store_root, "look", user=builder(node))
     if seen is None:
         return None

@@ -113,7 +113,7 @@ class RealNode:
         """SIGTERM; the exit status."""
         assert self.daemon is not None
         self.daemon.popen.terminate()
-        code = self.daemon.popen.wait(15)
+        code = self.daemon.popen.wait(60)  # on a busy machine, the warm server that it waits for is still starting
         self.daemon = None
         return code
 
