@@ -11,7 +11,6 @@ a minute and is for a first look only.  slapproxy needs ``make peers``; without 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import show
-from order import machine
+from order import machine, tell
 from rich.console import Console
 from servers import Check, Measured, Target, Tls, check, measure, percentile
 
@@ -186,12 +185,7 @@ def main() -> int:
         "peer": missing() or "",
         "rows": [asdict(row) for row in rows],
     }
-    if options.json == "-":
-        json.dump(found, sys.stdout, indent=1)
-    else:
-        show(found)
-        if options.json:
-            Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
+    tell(found, show, options.json)
     return int(any(row["lost"] or row["doubled"] for row in found["rows"] if row["server"] != PEER))
 
 

@@ -12,7 +12,6 @@ Beside the figures stands what the machine needs for the least of that work: for
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -27,7 +26,7 @@ from typing import Any
 
 from node_figures import show
 from nodes import OURS, Latency, Ours, Spent, Subject, ours, peer, pid_file
-from order import machine, percentile
+from order import machine, percentile, tell
 from rich.console import Console
 from servers import cost_of
 
@@ -229,12 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         **measure_all(plan, Console(stderr=True).print),
         "load_after": os.getloadavg(),
     }
-    if options.json == "-":
-        json.dump(found, sys.stdout, indent=1)
-        return 0
-    show(found)
-    if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
+    tell(found, show, options.json)
     return 0
 
 

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -244,6 +244,16 @@ def show(found: dict[str, Any]) -> None:
     )
 
 
+def tell(found: dict[str, Any], show: Callable[[dict[str, Any]], None], file: str | None) -> None:
+    """For people, and as JSON into ``file`` where one is named; with ``-`` as JSON alone, to the standard output."""
+    if file == "-":
+        json.dump(found, sys.stdout, indent=1)
+        return
+    show(found)
+    if file:
+        Path(file).write_text(json.dumps(found, indent=1) + "\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--orders", type=int, default=20)
@@ -251,12 +261,7 @@ def main() -> int:
     parser.add_argument("--syncs", action="store_true", help="count fsync with strace in one more order")
     options = parser.parse_args()
     found = measure(options.orders, syncs=options.syncs)
-    if options.json == "-":
-        json.dump(found, sys.stdout, indent=1)
-        return 0
-    show(found)
-    if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=1) + "\n")
+    tell(found, show, options.json)
     return 0
 
 

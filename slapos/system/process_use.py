@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from slapos.system.proctable import DEAD_STATES
+from slapos.system.proctable import DEAD_STATES, stat_line
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -59,20 +59,9 @@ def parse_use(text: str, uid: int) -> ProcessUse:
 
 def process_uses() -> list[ProcessUse]:
     """All processes of the machine but the threads of the kernel."""
-    found = (_read(name) for name in os.listdir("/proc") if name.isdigit())
-    return [use for use in found if use is not None and 2 not in (use.pid, use.ppid)]
-
-
-def _read(name: str) -> ProcessUse | None:
-    try:
-        uid = os.stat(f"/proc/{name}").st_uid
-        handle = os.open(f"/proc/{name}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return parse_use(os.read(handle, 4096).decode("utf-8", "replace"), uid)
-        finally:
-            os.close(handle)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    lines = (stat_line(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    uses = (parse_use(*line) for line in lines if line is not None)
+    return [use for use in uses if 2 not in (use.pid, use.ppid)]
 
 
 def age_seconds(use: ProcessUse) -> float:

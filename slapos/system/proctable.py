@@ -67,12 +67,18 @@ def parse_stat(text: str, uid: int) -> Process:
 
 def find_process(pid: int) -> Process | None:
     """The process with this pid now, or None."""
+    found = stat_line(pid)
+    return None if found is None else parse_stat(*found)
+
+
+def stat_line(pid: int) -> tuple[str, int] | None:
+    """``/proc/<pid>/stat`` and the uid of its user; None when there is no such process."""
     try:
         # the directory, not the files in it, belongs to the user even when the process cannot be dumped
         uid = os.stat(f"/proc/{pid}").st_uid
         handle = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return parse_stat(os.read(handle, 4096).decode("utf-8", "replace"), uid)
+            return os.read(handle, 4096).decode("utf-8", "replace"), uid
         finally:
             os.close(handle)
     except (FileNotFoundError, ProcessLookupError):

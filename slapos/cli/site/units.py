@@ -16,20 +16,14 @@ from slapos.node.config import NodeConfig
 from slapos.node.context import layout_of
 from slapos.node.layout import supervisor_unit
 
-_NODE = """\
-[Unit]
-Description=Hyper Open X node {node}
-Wants=network-online.target {supervisor}
-After=network-online.target {supervisor}
-StartLimitIntervalSec=0
-
+_DAEMON = """\
 [Service]
 Type=notify
 NotifyAccess=main
 ExecStart={command}
 {environment}Restart=always
 RestartSec=2
-TimeoutStartSec=120
+TimeoutStartSec={start_seconds}
 TimeoutStopSec=30
 WatchdogSec=60
 KillMode=mixed
@@ -39,6 +33,14 @@ OOMScoreAdjust=-500
 [Install]
 WantedBy=multi-user.target
 """
+_NODE = """\
+[Unit]
+Description=Hyper Open X node {node}
+Wants=network-online.target {supervisor}
+After=network-online.target {supervisor}
+StartLimitIntervalSec=0
+
+{daemon}"""
 _SUPERVISOR = """\
 [Unit]
 Description=Services of the Hyper Open X node {node}
@@ -69,22 +71,7 @@ Wants=network-online.target
 After=network-online.target{database}
 StartLimitIntervalSec=0
 
-[Service]
-Type=notify
-NotifyAccess=main
-ExecStart={command}
-{environment}Restart=always
-RestartSec=2
-TimeoutStartSec=300
-TimeoutStopSec=30
-WatchdogSec=60
-KillMode=mixed
-LimitNOFILE=65536
-OOMScoreAdjust=-500
-
-[Install]
-WantedBy=multi-user.target
-"""
+{daemon}"""
 MASTER_UNIT = "hyperopenx-master.service"
 
 
@@ -103,8 +90,7 @@ def node_units(config: NodeConfig, path: str, log_format: str = "") -> tuple[Uni
     daemon = _NODE.format(
         node=node,
         supervisor=supervisor,
-        command=_command("slapos.node.main", "--cfg", path),
-        environment=_environment(log_format),
+        daemon=_daemon(_command("slapos.node.main", "--cfg", path), log_format, start_seconds=120),
     )
     services = _SUPERVISOR.format(
         node=node,
@@ -123,8 +109,8 @@ def node_unit(name: str) -> str:
 def master_units(config: MasterConfig, log_format: str = "") -> tuple[Unit]:
     """The master of a configuration."""
     database = " postgresql.service" if config.database_url else ""
-    command = _command("slapos.master.main", config.path)
-    text = _MASTER.format(command=command, environment=_environment(log_format), database=database)
+    daemon = _daemon(_command("slapos.master.main", config.path), log_format, start_seconds=300)
+    text = _MASTER.format(daemon=daemon, database=database)
     return (Unit(MASTER_UNIT, text),)
 
 
@@ -132,8 +118,10 @@ def _command(module: str, *arguments: str) -> str:
     return " ".join(_quoted(word) for word in (sys.executable, "-I", "-m", module, *arguments))
 
 
-def _environment(log_format: str) -> str:
-    return f"Environment=HYPEROPENX_LOG_FORMAT={log_format}\n" if log_format else ""
+def _daemon(command: str, log_format: str, start_seconds: int) -> str:
+    """How one is run that tells systemd how it is."""
+    environment = f"Environment=HYPEROPENX_LOG_FORMAT={log_format}\n" if log_format else ""
+    return _DAEMON.format(command=command, environment=environment, start_seconds=start_seconds)
 
 
 def _quoted(word: str) -> str:

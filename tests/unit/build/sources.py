@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+
+import pytest
 
 from slapos.build.job import Job, Result
 from slapos.build.run import execute
@@ -24,6 +27,13 @@ def archive(path: Path, files: Mapping[str, str]) -> str:
             member.size, member.mode = len(data), 0o755 if text.startswith("#!") else 0o644
             tar.addfile(member, io.BytesIO(data))
     return f"url = {path}\nsha256 = {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def only_wheels_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``directory``, where pip looks from now on, and nowhere else."""
+    for name, value in {"FIND_LINKS": str(directory), "NO_INDEX": "1", "CONFIG_FILE": os.devnull}.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    return directory
 
 
 def build(directory: Path, text: str, **overrides: str) -> Result:

@@ -10,7 +10,7 @@ import pytest
 from slapos.build.store.store import Store
 from slapos.system.processes import run
 from tests.unit.build.profiles import outcomes_of
-from tests.unit.build.sources import build, built, failure
+from tests.unit.build.sources import build, built, failure, only_wheels_of
 from tests.unit.build.test_venv import ANY, wheel
 
 pytestmark = ANY
@@ -20,9 +20,7 @@ MAIN = "import sys\n\n\ndef tell(*given, **named):\n    print(given, named, geta
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``tools`` has the distributions ``answer`` and ``other``; ``more`` holds a module of no distribution."""
-    wheels = tmp_path / "wheels"
-    for name, value in {"FIND_LINKS": str(wheels), "NO_INDEX": "1", "CONFIG_FILE": os.devnull}.items():
-        monkeypatch.setenv(f"PIP_{name}", value)
+    wheels = only_wheels_of(tmp_path / "wheels", monkeypatch)
     (tmp_path / "requirements.txt").write_text("".join(wheel(wheels, name) for name in ("answer", "other")))
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "teller.py").write_text(MAIN)

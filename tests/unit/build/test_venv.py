@@ -14,7 +14,7 @@ from slapos.build.requirements import logical_lines
 from slapos.build.sandbox import available
 from slapos.build.store.store import Store
 from slapos.system.processes import run
-from tests.unit.build.sources import archive, build, built, failure
+from tests.unit.build.sources import archive, build, built, failure, only_wheels_of
 
 PROFILE = "[buildout]\nparts = tools\n[tools]\nrecipe = hyperopenx:venv\n"
 BESIDE = "requirements = ${:_profile_base_location_}/requirements.txt\n"
@@ -49,9 +49,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where pip looks, and nowhere else."""
     directory = tmp_path / "wheels"
     directory.mkdir()
-    for name, value in {"FIND_LINKS": str(directory), "NO_INDEX": "1", "CONFIG_FILE": os.devnull}.items():
-        monkeypatch.setenv(f"PIP_{name}", value)
-    return directory
+    return only_wheels_of(directory, monkeypatch)
 
 
 def test_programs_run_and_a_comment_changes_nothing(tmp_path: Path, wheels: Path) -> None:

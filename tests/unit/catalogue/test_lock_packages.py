@@ -14,6 +14,7 @@ import pytest
 
 from slapos.build.requirements import logical_lines, read_pin
 from slapos.cli import main as entry
+from tests.unit.build.sources import only_wheels_of
 from tests.unit.build.test_npm import tarball
 from tests.unit.build.test_venv import ANY, wheel
 from tests.unit.build.web import Web, serving
@@ -34,9 +35,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where pip looks, and nowhere else."""
     directory = tmp_path / "wheels"
     directory.mkdir()
-    for name, value in {"FIND_LINKS": str(directory), "NO_INDEX": "1", "CONFIG_FILE": os.devnull}.items():
-        monkeypatch.setenv(f"PIP_{name}", value)
-    return directory
+    return only_wheels_of(directory, monkeypatch)
 
 
 def pinned(path: Path) -> dict[str, tuple[str, int]]:
